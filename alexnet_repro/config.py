@@ -1,0 +1,102 @@
+"""The configuration of one run: every key with its default, unit, check and help."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+# Keys that say where a run computes, not what: two records may differ in them and still agree.
+EXECUTION_KEYS = ("device", "threads")
+
+
+def _key(default: Any, help: str, unit: str = "", choices: tuple = (), low: float | None = None):
+    meta = {"help": help, "unit": unit, "choices": choices, "low": low}
+    return dataclasses.field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's result, and the two keys that decide where it runs."""
+
+    data: str = _key("embedded", "name of the prepared data set")
+    net: str = _key("18pct-plain", "a name in spec.NETWORKS")
+    nonlinearity: str = _key("relu", "§3.1", choices=("relu", "tanh", "sigmoid"))
+    init: str = _key("original", "§5, see model.initialise", choices=("paper", "original", "modern"))
+    pixels: str = _key(
+        "centred",
+        "0..255 minus the mean image, or that divided by its standard deviation",
+        choices=("centred", "standardised"),
+    )
+    crop: int = _key(0, "§4.1 side of the random training crop; 0: whole image", "pixels", low=0)
+    flip: bool = _key(False, "§4.1 random horizontal reflections in training")
+    lr: float = _key(0.01, "§5 learning rate of the weights", "per update", low=0)
+    bias_lr_factor: float = _key(1.0, "learning rate of the biases over that of the weights", low=0)
+    momentum: float = _key(0.9, "§5", low=0)
+    weight_decay: float = _key(0.0, "§5, on weights only, biases get none", low=0)
+    batch: int = _key(128, "§5", "images", low=1)
+    epochs: int = _key(1, "passes over the training split", "epochs", low=1)
+    lr_drops: tuple[int, ...] = _key((), "§5 divide the rate by ten after these epochs", "epochs")
+    stop_at_train_error: float = _key(
+        0.0, "stop after the first epoch with a training error at or below this", "fraction", low=0
+    )
+    train_eval_images: int = _key(
+        0, "first n training images scored after each epoch; 0: all", "images", low=0
+    )
+    precision: str = _key("fp32", "bf16 means autocast", choices=("fp32", "bf16"))
+    device: str = _key("cpu", "torch device")
+    threads: int = _key(1, "torch threads", low=1)
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunConfig:
+        """Make a configuration from a mapping; an unknown key raises ValueError naming it."""
+        known = [f.name for f in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+                raise ValueError(f"unknown configuration key {name!r}{hint}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All keys with their values; tuples become lists, as JSON has them."""
+        return {
+            k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()
+        }
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """A copy with some keys changed; unknown keys raise as in from_dict."""
+        return self.from_dict({**self.to_dict(), **changes})
+
+    def decides(self) -> dict[str, Any]:
+        """The keys that decide a result: all but where it runs. Compared for staleness."""
+        return {k: v for k, v in self.to_dict().items() if k not in EXECUTION_KEYS}
+
+
+def _checked(f: dataclasses.Field, value: Any) -> Any:
+    """Return value in the type of the key's default, or raise ValueError saying what was given."""
+    want = type(f.default)
+    if want is float and type(value) is int:
+        value = float(value)
+    if want is tuple and isinstance(value, (list, tuple)):
+        value = tuple(value)
+        if any(type(v) is not int for v in value):
+            raise ValueError(f"configuration key {f.name!r} wants integers, got {value!r}")
+    if type(value) is not want:
+        raise ValueError(
+            f"configuration key {f.name!r} wants {want.__name__}, "
+            f"got {value!r} ({type(value).__name__})"
+        )
+    choices, low = f.metadata["choices"], f.metadata["low"]
+    if choices and value not in choices:
+        raise ValueError(
+            f"configuration key {f.name!r} wants one of {', '.join(choices)}, got {value!r}"
+        )
+    if low is not None and not value >= low:
+        raise ValueError(f"configuration key {f.name!r} wants at least {low}, got {value!r}")
+    return value

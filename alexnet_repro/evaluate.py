@@ -1,0 +1,125 @@
+"""§6 Top-1 and top-5 error on every image of a split, from one view or ten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alexnet_repro import augment
+from alexnet_repro.data import DataSet
+
+
+def wrong_at_k(scores: Tensor, labels: Tensor, k: int) -> Tensor:
+    """N x C scores, N labels -> N bool: is the label outside the k highest scores?
+
+    Ties go to the lower class index, as in the original. A row with a score that is not finite
+    counts as wrong. Raises ValueError unless 1 <= k <= C.
+    """
+    n, c = scores.shape
+    if labels.shape != (n,) or not 1 <= k <= c:
+        raise ValueError(
+            f"top-k error wants N x C scores, N labels and 1 <= k <= C; got {tuple(scores.shape)}, "
+            f"{tuple(labels.shape)}, k={k}"
+        )
+    own = scores.gather(1, labels[:, None])
+    earlier = torch.arange(c, device=scores.device) < labels[:, None]
+    ahead = (scores > own) | ((scores == own) & earlier)
+    return (ahead.sum(1) >= k) | ~scores.isfinite().all(1)
+
+
+def topk_error(scores: Tensor, labels: Tensor, k: int) -> float:
+    """§6 Fraction of rows whose label is outside the k highest scores (see wrong_at_k)."""
+    return wrong_at_k(scores, labels, k).sum().item() / len(labels)
+
+
+@dataclass(frozen=True)
+class View:
+    """How uint8 images become what the net sees: mean subtracted, scaled, on a device."""
+
+    mean: Tensor  # C x crop x crop, grey levels: the central part, for every crop (§2)
+    scale: float  # divides the centred pixels; 1 keeps them as they are
+    crop: int
+    device: torch.device
+
+    @classmethod
+    def of(cls, data: DataSet, crop: int, standardised: bool, device: str = "cpu") -> View:
+        """The view that a run's configuration asks for; crop 0 means the whole image."""
+        crop = crop or data.images.shape[-1]
+        mean = torch.from_numpy(np.ascontiguousarray(data.mean.central(crop))).to(device)
+        return cls(mean, data.std if standardised else 1.0, crop, torch.device(device))
+
+    def __call__(self, crops: Tensor) -> Tensor:
+        """... x C x crop x crop uint8 (0..255) -> the same shape in float32, channels last."""
+        if crops.dtype != torch.uint8 or crops.shape[-2:] != self.mean.shape[-2:]:
+            raise ValueError(
+                f"wanted uint8 crops of {self.crop} pixels (0..255), "
+                f"got {tuple(crops.shape)} of {crops.dtype}"
+            )
+        x = (crops.to(self.device).float() - self.mean) / self.scale
+        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def batches(data: DataSet, size: int, limit: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """uint8 images and labels in stored order; the last batch may be smaller."""
+    n = limit or len(data)
+    for i in range(0, n, size):
+        end = min(i + size, n)
+        yield torch.from_numpy(data.images[i:end].copy()), torch.from_numpy(data.labels[i:end])
+
+
+@torch.inference_mode()
+def evaluate(
+    net: nn.Module,
+    data: DataSet,
+    view: View,
+    *,
+    limit: int = 0,
+    views: int = 1,
+    batch: int = 500,
+    autocast: bool = False,
+) -> dict[str, float]:
+    """§6 Loss (mean negative log-probability), top-1 and top-5 error of a split.
+
+    limit: score the first n images only, 0: all. views: 1, the centre crop, or 10 (§4.1), whose
+    softmax outputs are averaged. Returns loss, top1_error, top5_error (fractions) and images.
+    Raises AssertionError when it did not score as many images as it was given.
+    """
+    if views not in (1, 10):
+        raise ValueError(f"evaluate wants 1 or 10 views, got {views}")
+    was_training = net.training
+    net.eval()
+    loss, wrong1, wrong5, scored = 0.0, 0, 0, 0
+    for images, labels in batches(data, batch if views == 1 else max(1, batch // 10), limit):
+        labels = labels.to(view.device)
+        with torch.autocast(view.device.type, torch.bfloat16, enabled=autocast):
+            if views == 1:
+                scores = net(view(augment.center_crop(images, view.crop)))
+                logs = F.log_softmax(scores.float(), 1)
+            else:
+                logs = ten_crop_probabilities(net, images, view).log()
+        loss += F.nll_loss(logs, labels, reduction="sum").item()
+        wrong1 += int(wrong_at_k(logs, labels, 1).sum())
+        wrong5 += int(wrong_at_k(logs, labels, min(5, logs.shape[1])).sum())
+        scored += len(labels)
+    net.train(was_training)
+    expected = limit or len(data)
+    assert scored == expected, f"scored {scored} images of {expected}"
+    return {
+        "loss": loss / scored,
+        "top1_error": wrong1 / scored,
+        "top5_error": wrong5 / scored,
+        "images": scored,
+    }
+
+
+@torch.inference_mode()
+def ten_crop_probabilities(net: nn.Module, images: Tensor, view: View) -> Tensor:
+    """§4.1 uint8 N x C x H x W -> N x classes: mean of the softmax outputs over ten crops."""
+    crops = augment.ten_crop(images, view.crop)
+    scores = net(view(crops.flatten(0, 1))).float()
+    return F.softmax(scores, 1).unflatten(0, (len(images), 10)).mean(1)

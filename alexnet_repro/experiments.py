@@ -1,0 +1,231 @@
+"""Experiments as rows, and the one bridge from them to runs: `run_or_load`.
+
+No torch is imported here until something is trained.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alexnet_repro import records
+from alexnet_repro.config import RunConfig
+from alexnet_repro.records import RecordError, RunRecord
+
+FILE = Path(__file__).with_name("experiments.toml")
+SCRATCH = records.PACKAGE.parent / ".scratch"
+MODES = ("load", "train", "smoke")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One table of experiments.toml, or the sweep of one."""
+
+    name: str
+    page: str
+    purpose: str
+    cost: str
+    seeds: tuple[int, ...]
+    preset: dict[str, Any]
+    arms: dict[str, dict[str, Any]]
+    smoke: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, Any] | None = None
+
+    def config(self, arm: str, root: Path | str = records.RUNS, *, smoke: bool = False) -> RunConfig:
+        """The resolved configuration of an arm. With a sweep, its rate comes from the records."""
+        if arm not in self.arms:
+            raise ValueError(f"{self.name} has no arm {arm!r}; arms: {', '.join(self.arms)}")
+        config = RunConfig.from_dict({**self.preset, **self.arms[arm]})
+        if self.sweep and not smoke:
+            config = config.replace(lr=chosen_rate(self, arm, root))
+        elif self.sweep:
+            config = config.replace(lr=sorted(self.sweep["lr"][arm])[1])
+        return config.replace(data="embedded", **self.smoke) if smoke else config
+
+    def sweep_experiment(self) -> Experiment:
+        """The sweep as an experiment of its own: one arm for each rate of each arm."""
+        if not self.sweep:
+            raise ValueError(f"{self.name} has no sweep")
+        arms = {
+            f"{arm}-lr{rate:g}": {**self.arms[arm], "lr": rate}
+            for arm, rates in self.sweep["lr"].items()
+            for rate in rates
+        }
+        preset = {**self.preset, "epochs": self.sweep["epochs"], "stop_at_train_error": 0.0}
+        purpose = f"Chooses the learning rates of {self.name}"
+        seeds = (self.sweep["seed"],)
+        return Experiment(
+            f"{self.name}-sweep", self.page, purpose, self.cost, seeds, preset, arms, self.smoke
+        )
+
+
+def load_experiments(file: Path | str = FILE) -> dict[str, Experiment]:
+    """Every experiment by name, sweeps before what they choose for.
+
+    Raises ValueError naming the table for an unknown key, arm or a seed that is not an integer.
+    """
+    found: dict[str, Experiment] = {}
+    for name, table in tomllib.loads(Path(file).read_text()).items():
+        known = {"page", "purpose", "cost", "seeds", "preset", "arms", "smoke", "sweep"}
+        unknown = sorted(set(table) - known)
+        missing = sorted(known - {"smoke", "sweep"} - set(table))
+        if unknown or missing:
+            raise ValueError(f"experiment {name!r}: unknown keys {unknown}, missing keys {missing}")
+        experiment = Experiment(name=name, **{**table, "seeds": check_seeds(table["seeds"])})
+        for arm in experiment.arms:
+            try:
+                RunConfig.from_dict({**experiment.preset, **experiment.arms[arm], **experiment.smoke})
+            except ValueError as error:
+                raise ValueError(f"experiment {name!r}, arm {arm!r}: {error}") from error
+        if experiment.sweep:
+            if set(experiment.sweep["lr"]) != set(experiment.arms):
+                raise ValueError(f"experiment {name!r}: sweep.lr wants a grid for each arm")
+            sweep = experiment.sweep_experiment()
+            found[sweep.name] = sweep
+        found[name] = experiment
+    return found
+
+
+def get(name: str) -> Experiment:
+    """The experiment of that name; ValueError with the nearest name if there is none."""
+    found = load_experiments()
+    if name not in found:
+        near = difflib.get_close_matches(name, found, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found)}"
+        raise ValueError(f"no experiment {name!r}; {hint}")
+    return found[name]
+
+
+def check_seeds(seeds: Iterable[Any]) -> tuple[int, ...]:
+    """Seeds as a tuple; ValueError unless they are distinct integers >= 0."""
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds wants a list of integers such as [0, 1, 2], got {seeds!r}")
+    checked = tuple(seeds)
+    for seed in checked:
+        if type(seed) is not int or seed < 0:
+            raise ValueError(f"a seed is an integer >= 0, got {seed!r} in {list(checked)!r}")
+    if not checked or len(set(checked)) < len(checked):
+        raise ValueError(f"seeds wants at least one seed and none twice, got {list(checked)!r}")
+    return checked
+
+
+def chosen_rate(experiment: Experiment, arm: str, root: Path | str = records.RUNS) -> float:
+    """The sweep's rule: lowest final training error, the smaller rate on a tie, none that diverged.
+
+    Raises RecordError with the command when the sweep has not been run.
+    """
+    sweep = experiment.sweep_experiment()
+    best: tuple[float, float] | None = None
+    assert experiment.sweep is not None
+    for rate in experiment.sweep["lr"][arm]:
+        run = load_run(sweep, f"{arm}-lr{rate:g}", sweep.seeds[0], root)
+        if not run.metrics["diverged"]:
+            candidate = (run.metrics["train_top1_error"], rate)
+            best = min(best, candidate) if best else candidate
+    if best is None:
+        raise RecordError(f"{sweep.name}: every rate of arm {arm!r} diverged; widen the grid")
+    return best[1]
+
+
+def load_run(
+    experiment: Experiment, arm: str, seed: int, root: Path | str = records.RUNS
+) -> RunRecord:
+    """The record of one run; RecordError naming the command when it is missing or stale."""
+    path = records.record_path(experiment.name, arm, seed, root)
+    command = f"alexnet-repro run {experiment.name} --arm {arm} --seed {seed}"
+    if not path.exists():
+        raise RecordError(f"no record {path}; make it with `{command}`")
+    record = RunRecord.load(path)
+    want = experiment.config(arm, root).decides()
+    try:
+        have = RunConfig.from_dict(record.config).decides()
+    except ValueError as error:
+        raise RecordError(f"stale record {path}: {error}; delete it and `{command}`") from error
+    if differ := [f"{k} is {have[k]!r}, now {want[k]!r}" for k in want if have[k] != want[k]]:
+        raise RecordError(f"stale record {path}: {'; '.join(differ)}; delete it and `{command}`")
+    return record
+
+
+def run_or_load(
+    name: str,
+    mode: str = "load",
+    *,
+    seeds: Iterable[int] | None = None,
+    arms: Iterable[str] | None = None,
+    epochs: int | None = None,
+    device: str = "cpu",
+    data_root: Path | str | None = None,
+    out_dir: Path | str | None = None,
+    quiet: bool = False,
+) -> list[RunRecord]:
+    """The runs of an experiment, in order of arm and seed.
+
+    mode "load" reads committed records and never trains; "train" computes what is not already in
+    out_dir; "smoke" trains for seconds on the embedded data set (seed 0), which earns no verdict.
+    epochs: another length than the experiment's (not with "load"). out_dir: default .scratch/,
+    never runs/. Raises ValueError for an unknown name, mode, arm or seed, RecordError as load_run.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode wants one of {', '.join(MODES)}, got {mode!r}")
+    experiment = get(name)
+    chosen = check_seeds(experiment.seeds if seeds is None else seeds)
+    if seeds is None and mode == "smoke":
+        chosen = (0,)
+    names = list(experiment.arms) if arms is None else list(arms)
+    pairs = [(arm, seed) for arm in names for seed in chosen]
+    if mode == "load":
+        if epochs is not None:
+            raise ValueError("epochs cannot be set in load mode; the records have their own")
+        return [load_run(experiment, arm, seed) for arm, seed in pairs]
+    folder = Path(out_dir or SCRATCH) / mode
+    found = []
+    for arm, seed in pairs:
+        config = experiment.config(arm, smoke=mode == "smoke").replace(device=device)
+        config = config if epochs is None else config.replace(epochs=epochs)
+        found.append(compute(experiment, arm, seed, config, folder, data_root, quiet))
+    return found
+
+
+def compute(
+    experiment: Experiment,
+    arm: str,
+    seed: int,
+    config: RunConfig,
+    root: Path | str,
+    data_root: Path | str | None = None,
+    quiet: bool = False,
+) -> RunRecord:
+    """Train one run and save its record under root, or return the same run's record from there."""
+    path = records.record_path(experiment.name, arm, seed, root)
+    if path.exists():
+        old = RunRecord.load(path)
+        if RunConfig.from_dict(old.config).decides() == config.decides():
+            return old
+        raise RecordError(f"{path} holds another configuration; delete it to run this one")
+    import pandas as pd
+
+    from alexnet_repro.train import train
+
+    origin = records.provenance(config.device, config.threads)
+    began = time.perf_counter()
+    checkpoint = Path(root) / ".checkpoints" / f"{experiment.name}-{arm}-seed{seed}.pt"
+    earlier = checkpoint.exists()
+    result = train(config, seed, checkpoint=checkpoint, data_root=data_root, quiet=quiet)
+    origin |= {
+        "wall_seconds": round(time.perf_counter() - began, 1),
+        "resumed": earlier,  # the wall time is then that of the last part only
+        "peak_memory_bytes": records.peak_memory_bytes(),
+        "data_sha256": result.data_sha256,
+    }
+    record = RunRecord(
+        experiment.name, arm, seed, config.to_dict(), result.metrics, origin,
+        pd.DataFrame(result.curve),
+    )  # fmt: skip
+    record.save(root)
+    checkpoint.unlink(missing_ok=True)
+    return record

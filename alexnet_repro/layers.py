@@ -1,0 +1,176 @@
+"""§3.3 §3.4 §4.2 The layers of the paper that torch does not have, written as their formulas.
+
+All take float tensors N x C x H x W and return the same dtype. Constants default to the printed
+ones; a difference from the printed text is a keyword that must be named at the call.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alexnet_repro import lrn_fast
+
+
+class LocalResponseNorm(nn.Module):
+    """§3.3 Divide each activity by the energy of neighbouring channels at the same place.
+
+    b_i = a_i / (k + alpha * sum of a_j^2 over j = i - n//2 .. i + n//2)^beta, ends clipped.
+
+    alpha_over_n=True is the original code: alpha is divided by n, and an even window holds n
+    channels (i - n//2 .. i + n//2 - 1) instead of the printed n + 1. groups: columns that are
+    normalised apart, as the original does on its two GPUs. Input N x C x H x W, any range; the
+    statistics are computed in float32 (or float64), so half precision does not overflow.
+    Raises ValueError for size < 1, k <= 0, groups that do not divide C, input that is not 4-D.
+    """
+
+    def __init__(
+        self,
+        size: int = 5,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 2.0,
+        *,
+        alpha_over_n: bool = False,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        if size < 1 or k <= 0 or groups < 1:
+            raise ValueError(
+                f"LocalResponseNorm wants size >= 1, k > 0 and groups >= 1, "
+                f"got size={size}, k={k}, groups={groups}"
+            )
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        self.alpha_over_n, self.groups = alpha_over_n, groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W -> the same shape and dtype."""
+        _want_maps(x, "LocalResponseNorm")
+        if x.shape[1] % self.groups:
+            raise ValueError(
+                f"LocalResponseNorm(groups={self.groups}) wants a multiple of {self.groups} "
+                f"channels, got {x.shape[1]}"
+            )
+        parts = [self._normalise(part) for part in x.chunk(self.groups, 1)]
+        return parts[0] if self.groups == 1 else torch.cat(parts, 1)
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        alpha = self.alpha / self.size if self.alpha_over_n else self.alpha
+        with torch.autocast(x.device.type, enabled=False):
+            b = lrn_fast.local_response_norm(a, self._window(a), alpha, self.beta, self.k)
+        return b.to(x.dtype)
+
+    def _window(self, a: Tensor) -> Tensor:
+        """C x C: one where channel j is in the window of channel i."""
+        i = torch.arange(a.shape[1], device=a.device)
+        offset = i[None, :] - i[:, None]
+        last = self.size // 2 - (self.alpha_over_n and self.size % 2 == 0)
+        return ((offset >= -(self.size // 2)) & (offset <= last)).to(a.dtype)
+
+    def extra_repr(self) -> str:
+        """The constants, for print(net)."""
+        return (
+            f"size={self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}, "
+            f"alpha_over_n={self.alpha_over_n}, groups={self.groups}"
+        )
+
+
+class WithinMapNorm(nn.Module):
+    """Divide each activity by the energy of its size x size neighbourhood in the same map.
+
+    b = a / (1 + alpha / size^2 * sum of squares)^beta, windows clipped at the border. In the
+    original configuration (layers-145.cfg, rnorm) and in 18pct; the paper's text has no word of it.
+    Input and output N x C x H x W. Raises ValueError for an even size or input that is not 4-D.
+    """
+
+    def __init__(self, size: int = 5, alpha: float = 1e-3, beta: float = 0.75) -> None:
+        super().__init__()
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"WithinMapNorm wants an odd size >= 1, got {size}")
+        self.size, self.alpha, self.beta = size, alpha, beta
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W -> the same shape and dtype."""
+        _want_maps(x, "WithinMapNorm")
+        a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        # count_include_pad divides by size^2 everywhere: the sum over the clipped window / size^2
+        mean = F.avg_pool2d(a * a, self.size, 1, self.size // 2, count_include_pad=True)
+        return (a * (1 + self.alpha * mean).pow(-self.beta)).to(x.dtype)
+
+
+class OverlappingMaxPool(nn.MaxPool2d):
+    """§3.4 Max over z x z windows, s pixels apart; sizes round up: 55-27-13-6 and 32-16-8-4."""
+
+    def __init__(self, z: int = 3, s: int = 2, *, ceil_mode: bool = True) -> None:
+        super().__init__(z, s, ceil_mode=ceil_mode)
+
+
+class PaperDropout(nn.Module):
+    """§4.2 Dropout as printed: a 0/1 mask in training, outputs times 1 - p in evaluation.
+
+    torch.nn.Dropout is the inverted form: same expectation, weights on another scale. `generator`
+    (set by the training loop) draws the masks; None takes torch's global one.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"PaperDropout wants 0 <= p < 1, got {p}")
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any float tensor -> the same shape and dtype."""
+        if not self.training:
+            return x * (1 - self.p)
+        keep = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.p
+        return x * keep
+
+
+class CeilConv2d(nn.Conv2d):
+    """§3.5 Convolution whose output size rounds up: 224 gives 55 with 11x11 windows, stride 4.
+
+    Where the last window runs past the right or bottom edge it reads zeros, as the original code
+    does. Symmetric padding of 2 gives 55 too, but shifts every window.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W -> N x out x ceil-sized H x ceil-sized W."""
+        (k, _), (s, _), p = self.kernel_size, self.stride, int(self.padding[0])
+        bottom, right = (-(n + 2 * p - k) % s for n in x.shape[2:])
+        if bottom or right:
+            x = F.pad(x, (0, right, 0, bottom))
+        return super().forward(x)
+
+
+class LocallyConnected2d(nn.Module):
+    """Convolution without shared weights, as in conv-local-13pct: own kernel and bias per place.
+
+    N x C x H x W -> N x out x H' x W'. weight: H'W' x out x C size^2.
+    """
+
+    def __init__(self, c: int, out: int, size: int, padding: int, out_side: int) -> None:
+        super().__init__()
+        self.size, self.padding, self.out, self.out_side = size, padding, out, out_side
+        self.weight = nn.Parameter(torch.empty(out_side**2, out, c * size**2))
+        self.bias = nn.Parameter(torch.zeros(out, out_side, out_side))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raises ValueError where the input's size is not the one that the weights were made for."""
+        patches = F.unfold(x, self.size, padding=self.padding)  # N, C size^2, H'W'
+        if patches.shape[2] != self.out_side**2:
+            raise ValueError(
+                f"this locally connected layer makes {self.out_side}x{self.out_side} outputs; "
+                f"input {tuple(x.shape)} would make {patches.shape[2]} in all"
+            )
+        y = torch.einsum("nkl,lok->nol", patches, self.weight)
+        return y.unflatten(2, (self.out_side, self.out_side)) + self.bias
+
+
+def _want_maps(x: Tensor, who: str) -> None:
+    if x.dim() != 4 or not x.is_floating_point():
+        raise ValueError(
+            f"{who} wants a float tensor N x C x H x W, got {tuple(x.shape)} of {x.dtype}"
+        )

@@ -1,0 +1,155 @@
+"""§3.5 Torch modules from specs, and §5 their initial weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from alexnet_repro import spec as specs
+from alexnet_repro.layers import (
+    CeilConv2d,
+    LocallyConnected2d,
+    LocalResponseNorm,
+    OverlappingMaxPool,
+    PaperDropout,
+    WithinMapNorm,
+)
+
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+
+
+class PaperNet(nn.Sequential):
+    """A network whose children bear the paper's layer names; `spec` says what it is.
+
+    Input N x 3 x S x S float, raw pixels (0..255) minus the mean unless the run says otherwise;
+    output N x classes, scores before the softmax.
+    """
+
+    spec: specs.Spec
+
+
+def build(
+    spec: specs.Spec | str,
+    *,
+    nonlinearity: str | None = None,
+    num_classes: int | None = None,
+    init: str = "original",
+    generator: torch.Generator | None = None,
+) -> PaperNet:
+    """§3.5 The module that a spec (or the name of one) describes, initialised (§5).
+
+    Every shape and count equals spec.trace's. Raises ValueError for an unknown name.
+    """
+    if isinstance(spec, str):
+        spec = specs.get(spec)
+    nonlinearity = nonlinearity or spec.nonlinearity
+    if nonlinearity not in ACTIVATIONS:
+        raise ValueError(f"no nonlinearity {nonlinearity!r}; there are {', '.join(ACTIVATIONS)}")
+    net = PaperNet()
+    net.spec = spec
+    shapes = specs.trace(spec)["shape"].tolist()
+    shape: tuple[int, ...] = (spec.in_channels, spec.input_size, spec.input_size)
+    for layer, out_shape in zip(spec.layers, shapes, strict=True):
+        if layer.kind == "fc" and len(shape) == 3:
+            net.add_module("flatten", nn.Flatten())
+        last = layer is spec.layers[-1]
+        classes = num_classes if last and num_classes else layer.out
+        net.add_module(layer.name, _module(layer, shape, out_shape, classes, nonlinearity))
+        shape = out_shape
+    initialise(net, init, generator, nonlinearity)
+    return net
+
+
+def _module(layer, inputs, outputs, out: int, nonlinearity: str) -> nn.Module:
+    match layer.kind:
+        case "conv":
+            return CeilConv2d(
+                inputs[0], out, layer.size, layer.stride, layer.padding, groups=layer.groups
+            )
+        case "local":
+            return LocallyConnected2d(inputs[0], out, layer.size, layer.padding, outputs[1])
+        case "fc":
+            return nn.Linear(math.prod(inputs), out)
+        case "act":
+            return ACTIVATIONS[nonlinearity]()
+        case "lrn":
+            return LocalResponseNorm(
+                layer.size, layer.alpha, layer.beta, layer.k,
+                alpha_over_n=layer.alpha_over_n, groups=layer.groups,
+            )  # fmt: skip
+        case "mapnorm":
+            return WithinMapNorm(layer.size, layer.alpha, layer.beta)
+        case "maxpool":
+            return OverlappingMaxPool(layer.size, layer.stride, ceil_mode=layer.ceil)
+        case "avgpool":
+            # without padding, torch divides by the pixels inside the map, as the original does
+            return nn.AvgPool2d(layer.size, layer.stride, ceil_mode=layer.ceil)
+        case "dropout":
+            return PaperDropout()
+    raise ValueError(f"layer {layer.name!r} has an unknown kind {layer.kind!r}")
+
+
+@torch.no_grad()
+def initialise(
+    net: PaperNet,
+    reading: str,
+    generator: torch.Generator | None = None,
+    nonlinearity: str = "relu",
+) -> None:
+    """§5 Draw all weights anew, in layer order.
+
+    reading: "paper", N(0, 0.01) everywhere and the printed biases; "original", each
+    configuration's own deviations (0.03 in conv3-5 of the ImageNet net, 1e-4 in conv1 of the CIFAR
+    nets); "modern" (D2), He for ReLU and Xavier otherwise, biases 0.
+    """
+    for layer in net.spec.layers:
+        if layer.kind not in specs.WEIGHT_KINDS:
+            continue
+        module = net.get_submodule(layer.name)
+        weight, bias = module.weight, module.bias
+        if not isinstance(weight, nn.Parameter) or not isinstance(bias, nn.Parameter):
+            raise TypeError(f"{layer.name} has no weight and bias to initialise")
+        fan_in = weight[0].numel() if layer.kind != "local" else weight.shape[2]
+        if reading == "modern" and nonlinearity == "relu":
+            std = math.sqrt(2 / fan_in)
+        elif reading == "modern":
+            fan_out = layer.out * (layer.size**2 if layer.kind == "conv" else 1) // layer.groups
+            std = math.sqrt(2 / (fan_in + fan_out))
+        elif reading in ("paper", "original"):
+            std = layer.std if reading == "original" else 0.01
+        else:
+            raise ValueError(f"init wants paper, original or modern, got {reading!r}")
+        weight.normal_(0.0, std, generator=generator)
+        bias.fill_(0.0 if reading == "modern" else layer.bias)
+
+
+def alexnet(
+    reading: str = "paper", *, num_classes: int = 1000, generator: torch.Generator | None = None
+) -> PaperNet:
+    """§3.5 The paper's network, as printed ("paper") or as the released code ran it ("original").
+
+    Input N x 3 x 224 x 224, raw pixels 0..255 minus the mean image; output N x num_classes scores.
+    """
+    names = {"paper": "alexnet", "original": "alexnet-original"}
+    if reading not in names:
+        raise ValueError(f"reading wants 'paper' or 'original', got {reading!r}")
+    return build(names[reading], num_classes=num_classes, init=reading, generator=generator)
+
+
+def activations(
+    net: PaperNet, images: Tensor, names: list[str] | None = None
+) -> dict[str, Tensor]:
+    """Outputs of the named layers (default: all), keyed by the paper's names (conv1 ... fc8)."""
+    known = [name for name, _ in net.named_children()]
+    for name in names or []:
+        if name not in known:
+            raise ValueError(f"no layer {name!r} in {net.spec.name}; layers: {', '.join(known)}")
+    found = {}
+    x = images
+    for name, module in net.named_children():
+        x = module(x)
+        if names is None or name in names:
+            found[name] = x
+    return found

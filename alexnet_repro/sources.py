@@ -1,0 +1,243 @@
+"""§2 From a folder, zip or tar of image files to a prepared set, one class at a time or all failed.
+
+Layouts: <split>/<class>/<file> (CIFAR-10 as JPEG, ImageNet-like), train/<wnid>/images/<file> with
+val/val_annotations.txt (Tiny ImageNet), and <class>/<file> (a single split, called train). An
+outer folder is allowed. Images of another size are rescaled so that the shorter side is `side` and
+the central square is cut out, as §2 says.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from alexnet_repro import data
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+SPLITS = {"train": "train", "training": "train", "val": "test", "valid": "test", "test": "test"}
+SHUFFLE_SEED = 2012
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    *,
+    side: int | None = None,
+    skip_bad: bool = False,
+    force: bool = False,
+) -> Path:
+    """Read every image of source into a prepared set at the folder out; return out.
+
+    side: side of the square images, pixels; default 32 or 64 where all files have that size, else
+    256. Images of each split are shuffled once, from a fixed seed. skip_bad: leave out
+    files that cannot be read or are not RGB (grey ones become RGB either way), and list them in
+    meta.json. Raises FileNotFoundError, FileExistsError (unless force), ValueError naming the file.
+    Nothing is left at out unless all went well.
+    """
+    source, out = Path(source), Path(out)
+    if not source.exists():
+        raise FileNotFoundError(f"no such source: {source}")
+    if out.exists() and not force:
+        raise FileExistsError(f"{out} exists already; add --force to prepare it again")
+    listed = _Listing(_names(source))
+    side = side or _common_side(source, listed)
+    need = 3 * side * side * len(listed.label)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(out.parent).free
+    if need > free:
+        raise OSError(f"preparing {source} needs {need:,} bytes in {out.parent}, {free:,} are free")
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+        folder = Path(temporary) / out.name
+        folder.mkdir()
+        skipped = _write_arrays(source, listed, folder, side, skip_bad)
+        data.finish(folder, out, listed.classes, source.name, skipped)
+    return out
+
+
+def from_torchvision(out: Path | str, download_root: Path | str, *, force: bool = False) -> Path:
+    """CIFAR-10 by torchvision's own download and loader, as a prepared set at out."""
+    from torchvision.datasets import CIFAR10
+
+    out = Path(out)
+    if out.exists() and not force:
+        raise FileExistsError(f"{out} exists already; add --force to prepare it again")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+        folder = Path(temporary) / out.name
+        folder.mkdir()
+        classes: list[str] = []
+        for split in ("train", "test"):
+            try:
+                loaded = CIFAR10(str(download_root), train=split == "train", download=True)
+            except Exception as error:
+                raise OSError(
+                    f"torchvision could not download CIFAR-10 ({error}); "
+                    f"give an archive of images with --source"
+                ) from error
+            order = np.random.default_rng(SHUFFLE_SEED).permutation(len(loaded.data))
+            np.save(folder / f"{split}-images.npy", loaded.data.transpose(0, 3, 1, 2)[order])
+            np.save(folder / f"{split}-labels.npy", np.array(loaded.targets, np.int64)[order])
+            classes = list(loaded.classes)
+        data.finish(folder, out, classes, "torchvision CIFAR10", [])
+    return out
+
+
+class _Listing:
+    """What the file names say: a (split, class index) for each image file."""
+
+    def __init__(self, named: Iterable[tuple[str, Callable[[], bytes]]]) -> None:
+        self.label: dict[str, tuple[str, int]] = {}
+        files, notes = [], {}
+        for name, read in named:
+            if name.lower().endswith(ENDINGS):
+                files.append(name)
+            elif PurePosixPath(name).name in ("val_annotations.txt", "wnids.txt"):
+                notes[PurePosixPath(name).name] = read().decode()
+        if not files:
+            raise ValueError(f"the source holds no image files ({', '.join(ENDINGS)})")
+        annotated = {
+            line.split("\t")[0]: line.split("\t")[1]
+            for line in notes.get("val_annotations.txt", "").splitlines()
+        }
+        places = {name: _place(name, annotated) for name in files}
+        found = {split for split, _ in places.values()}
+        if "train" not in found:
+            raise ValueError(f"missing split: no training images, only {', '.join(sorted(found))}")
+        train = {c for split, c in places.values() if split == "train"}
+        self.classes = [c for c in notes.get("wnids.txt", "").split() if c in train] or sorted(train)
+        for split in found:
+            missing = sorted(train - {c for s, c in places.values() if s == split})
+            if missing:
+                raise ValueError(f"empty class: split {split} has no image of {missing[0]!r}")
+        number = {c: i for i, c in enumerate(self.classes)}
+        for name, (split, label) in places.items():
+            if label not in number:
+                raise ValueError(f"{name}: class {label!r} has no training images")
+            self.label[name] = (split, number[label])
+
+
+def _place(name: str, annotated: dict[str, str]) -> tuple[str, str]:
+    """(split, class) of a file from its path."""
+    parts = [p for p in PurePosixPath(name).parts[:-1] if p != "images"]
+    at = [i for i, p in enumerate(parts) if p.lower() in SPLITS]
+    if at and at[-1] == len(parts) - 1 and PurePosixPath(name).name in annotated:
+        return SPLITS[parts[at[-1]].lower()], annotated[PurePosixPath(name).name]
+    if not parts or (at and at[-1] == len(parts) - 1):
+        raise ValueError(f"{name}: no class folder; wanted <split>/<class>/<file>")
+    return (SPLITS[parts[at[-1]].lower()] if at else "train"), parts[-1]
+
+
+def _names(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Each file of a folder, zip or tar with a function that reads it, in stored order."""
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            if path.is_file():
+                yield path.relative_to(source).as_posix(), path.read_bytes
+    elif zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            for info in archive.infolist():
+                if not info.is_dir():
+                    yield _inside(info.filename, source), lambda i=info: archive.read(i)
+    elif tarfile.is_tarfile(source):
+        # a stream: a solid .tar.xz cannot be read out of order
+        with tarfile.open(source, "r|*") as stream:
+            for member in stream:
+                if member.isfile():
+                    name = _inside(member.name, source)
+                    yield name, lambda m=member: stream.extractfile(m).read()  # type: ignore
+    else:
+        raise ValueError(f"{source} is neither a folder nor a zip nor a tar archive")
+
+
+def _inside(name: str, source: Path) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{source}: member {name!r} leaves the archive; refused")
+    return str(path)
+
+
+def _common_side(source: Path, listed: _Listing) -> int:
+    """32 or 64 where the first image has that size, else 256 (§2)."""
+    for name, read in _names(source):
+        if name in listed.label:
+            try:
+                size = Image.open(io.BytesIO(read())).size
+            except OSError:
+                continue
+            return size[0] if size[0] == size[1] and size[0] in (32, 64) else 256
+    return 256
+
+
+def decode(content: bytes, name: str, side: int) -> np.ndarray:
+    """§2 One file's bytes -> 3 x side x side uint8: shorter side rescaled, centre cut out.
+
+    Raises ValueError naming the file when it is truncated, not an image, or not RGB or grey.
+    """
+    try:
+        image = Image.open(io.BytesIO(content))
+        mode = image.mode
+        if mode not in ("RGB", "L"):
+            raise ValueError(f"colour mode {mode}, wanted RGB (or L, grey)")
+        image.draft("RGB", (side, side))
+        image = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name}: {error}; add --skip-bad to leave such files out") from error
+    w, h = image.size
+    if (w, h) != (side, side):
+        scale = side / min(w, h)
+        w, h = max(side, round(w * scale)), max(side, round(h * scale))
+        image = image.resize((w, h), Image.Resampling.BICUBIC)
+        left, top = (w - side) // 2, (h - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def _write_arrays(
+    source: Path, listed: _Listing, folder: Path, side: int, skip_bad: bool
+) -> list[str]:
+    """Decode every listed image into the memory-mapped arrays of its split; return the skipped."""
+    order: dict[str, Iterator[int]] = {}
+    images, labels = {}, {}
+    for split in {s for s, _ in listed.label.values()}:
+        n = sum(s == split for s, _ in listed.label.values())
+        order[split] = iter(np.random.default_rng(SHUFFLE_SEED).permutation(n).tolist())
+        images[split] = np.lib.format.open_memmap(
+            folder / f"{split}-images.npy", "w+", np.uint8, (n, 3, side, side)
+        )
+        labels[split] = np.full(n, -1, np.int64)
+    skipped = []
+    with tqdm(total=len(listed.label), unit="img", desc=source.name) as bar:
+        for name, read in _names(source):
+            if name not in listed.label:
+                continue
+            split, label = listed.label[name]
+            at = next(order[split])
+            try:
+                images[split][at] = decode(read(), name, side)
+                labels[split][at] = label
+            except ValueError as error:
+                if not skip_bad:
+                    raise
+                skipped.append(str(error).removesuffix("; add --skip-bad to leave such files out"))
+            bar.update()
+    for split, array in images.items():
+        array.flush()
+        good = labels[split] >= 0
+        empty = set(range(len(listed.classes))) - set(labels[split].tolist())
+        if empty:
+            raise ValueError(
+                f"empty class: split {split} has no readable image of {listed.classes[min(empty)]!r}"
+            )
+        if not good.all():
+            np.save(folder / f"{split}-images.npy", np.array(array)[good])
+        np.save(folder / f"{split}-labels.npy", labels[split][good])
+    return skipped
