@@ -164,7 +164,7 @@ def _named(prefix: str, found: dict[str, float]) -> dict[str, float | None]:
 
 
 def _finished(result: Result, config: RunConfig) -> bool:
-    reached = result.curve[-1]["top1_error"] <= config.stop_at_train_error
+    reached = 0 < config.stop_at_train_error >= result.curve[-1]["top1_error"]
     return reached or result.metrics.get("diverged", False)
 
 
