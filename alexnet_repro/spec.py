@@ -100,6 +100,11 @@ def _six_conv() -> tuple[Layer, ...]:
     return (*rows[:at], conv6, Layer("relu6c", "act"), *rows[at:])
 
 
+def _without_norm() -> tuple[Layer, ...]:
+    """§3.3 The net without any normalisation layer."""
+    return tuple(r for r in _alexnet() if r.kind not in ("lrn", "mapnorm"))
+
+
 def _cifar(kind: str) -> tuple[Layer, ...]:
     """The three-convolution nets of example-layers/layers-{18pct,19pct,80sec}.cfg."""
     norm = kind == "18pct"
@@ -182,6 +187,7 @@ def _networks() -> dict[str, Spec]:
             _alexnet(widths=(48, 128, 192, 192, 256), groups=1),
         ),
         Spec("alexnet-nonoverlap", "§3.4, layers-147.cfg", _alexnet(z=2), columns=2),
+        Spec("alexnet-no-norm", "§3.3 ablation, layers-148.cfg", _without_norm(), columns=2),
         Spec("alexnet-ungrouped", "§3.5 without the two columns", _alexnet(groups=1)),
         Spec("alexnet-six-conv", "§6, layers-146.cfg", _six_conv(), columns=2),
         Spec("18pct", config.format("18pct"), _cifar("18pct"), 32, 10),
