@@ -27,13 +27,15 @@ def draw_crops(
     """
     span = _span(image_size, crop_size) + 1
     top, left = (torch.randint(span, (n,), generator=generator) for _ in range(2))
-    mirrored = torch.rand(n, generator=generator) < 0.5 if flip else torch.zeros(n, dtype=torch.bool)
+    mirrored = (
+        torch.rand(n, generator=generator) < 0.5 if flip else torch.zeros(n, dtype=torch.bool)
+    )
     return Draws(top, left, mirrored)
 
 
 def apply_crops(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
     """Cut and mirror: N x C x H x W, any dtype -> N x C x crop_size x crop_size, same dtype."""
-    n, c, h, w = images.shape
+    n, _, h, w = images.shape
     if len(draws.top) != n:
         raise ValueError(f"{len(draws.top)} draws for {n} images")
     for size in (h, w):

@@ -197,11 +197,22 @@ def scoreboard(root: Path | str = records.RUNS) -> pd.DataFrame:
         found = verdict(claim, committed_runs(claim, root))
         rows.append(
             {
-                "claim": claim.claim_id, "section": claim.section, "statement": claim.statement,
-                "paper": claim.paper_value, "original": claim.code_value, "ours": found.ours,
-                "low": found.low, "high": found.high, "n": found.n, "unit": claim.unit,
-                "verdict": found.word, "bound": found.bound, "setting": claim.setting,
-                "page": claim.page, "why": found.why, "command": claim.command,
-            }  # fmt: skip
+                "claim": claim.claim_id,
+                "section": claim.section,
+                "statement": claim.statement,
+                "paper": claim.paper_value,
+                "original": claim.code_value,
+                "ours": found.ours,
+                "low": found.low,
+                "high": found.high,
+                "n": found.n,
+                "unit": claim.unit,
+                "verdict": found.word,
+                "bound": found.bound,
+                "setting": claim.setting,
+                "page": claim.page,
+                "why": found.why,
+                "command": claim.command,
+            }
         )
     return pd.DataFrame(rows)

@@ -11,7 +11,9 @@ from typing import Any
 EXECUTION_KEYS = ("device", "threads")
 
 
-def _key(default: Any, help: str, unit: str = "", choices: tuple = (), low: float | None = None):
+def _key(
+    default: Any, help: str, unit: str = "", choices: tuple = (), low: float | None = None
+) -> Any:
     meta = {"help": help, "unit": unit, "choices": choices, "low": low}
     return dataclasses.field(default=default, metadata=meta)
 
@@ -23,7 +25,9 @@ class RunConfig:
     data: str = _key("embedded", "name of the prepared data set")
     net: str = _key("18pct-plain", "a name in spec.NETWORKS")
     nonlinearity: str = _key("relu", "§3.1", choices=("relu", "tanh", "sigmoid"))
-    init: str = _key("original", "§5, see model.initialise", choices=("paper", "original", "modern"))
+    init: str = _key(
+        "original", "§5, see model.initialise", choices=("paper", "original", "modern")
+    )
     pixels: str = _key(
         "centred",
         "0..255 minus the mean image, or that divided by its standard deviation",
@@ -59,7 +63,9 @@ class RunConfig:
         for name in values:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+                hint = (
+                    f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+                )
                 raise ValueError(f"unknown configuration key {name!r}{hint}")
         return cls(**values)
 

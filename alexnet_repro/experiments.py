@@ -36,7 +36,9 @@ class Experiment:
     smoke: dict[str, Any] = field(default_factory=dict)
     sweep: dict[str, Any] | None = None
 
-    def config(self, arm: str, root: Path | str = records.RUNS, *, smoke: bool = False) -> RunConfig:
+    def config(
+        self, arm: str, root: Path | str = records.RUNS, *, smoke: bool = False
+    ) -> RunConfig:
         """The resolved configuration of an arm. With a sweep, its rate comes from the records."""
         if arm not in self.arms:
             raise ValueError(f"{self.name} has no arm {arm!r}; arms: {', '.join(self.arms)}")
@@ -79,7 +81,9 @@ def load_experiments(file: Path | str = FILE) -> dict[str, Experiment]:
         experiment = Experiment(name=name, **{**table, "seeds": check_seeds(table["seeds"])})
         for arm in experiment.arms:
             try:
-                RunConfig.from_dict({**experiment.preset, **experiment.arms[arm], **experiment.smoke})
+                RunConfig.from_dict(
+                    {**experiment.preset, **experiment.arms[arm], **experiment.smoke}
+                )
             except ValueError as error:
                 raise ValueError(f"experiment {name!r}, arm {arm!r}: {error}") from error
         if experiment.sweep:

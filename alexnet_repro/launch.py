@@ -63,15 +63,15 @@ def run(work: list[Job], *, workers: int, out: Path | str = records.RUNS) -> lis
                 failed.append((job, errors.strip().splitlines()[-1] if errors.strip() else "?"))
             bar.update()
 
-    with tqdm(total=len(work), unit="run", desc=f"{workers} at a time") as bar:
-        with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(one, job) for job in work]
-            try:
-                for future in futures:
-                    future.result()
-            except KeyboardInterrupt:
-                stopping.set()
-                for child in list(children):
-                    child.terminate()
-                raise
+    bar = tqdm(total=len(work), unit="run", desc=f"{workers} at a time")
+    with bar, ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(one, job) for job in work]
+        try:
+            for future in futures:
+                future.result()
+        except KeyboardInterrupt:
+            stopping.set()
+            for child in list(children):
+                child.terminate()
+            raise
     return failed

@@ -158,7 +158,7 @@ class LocallyConnected2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out, out_side, out_side))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Raises ValueError where the input's size is not the one that the weights were made for."""
+        """Raises ValueError where the input has not the size that the weights were made for."""
         patches = F.unfold(x, self.size, padding=self.padding)  # N, C size^2, H'W'
         if patches.shape[2] != self.out_side**2:
             raise ValueError(

@@ -36,7 +36,7 @@ def _power(scale: Tensor, beta: float) -> Tensor:
 
 class _LocalResponseNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, a, window, alpha, beta, k):  # noqa: D102
+    def forward(ctx, a, window, alpha, beta, k):
         scale = _sum_channels(a * a, window).mul_(alpha).add_(k)
         ctx.save_for_backward(a, scale, window)
         ctx.alpha, ctx.beta = alpha, beta
@@ -44,7 +44,7 @@ class _LocalResponseNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):  # noqa: D102
+    def backward(ctx, grad):
         a, scale, window = ctx.saved_tensors
         power = _power(scale, ctx.beta)
         own = grad * power

@@ -138,9 +138,7 @@ def alexnet(
     return build(names[reading], num_classes=num_classes, init=reading, generator=generator)
 
 
-def activations(
-    net: PaperNet, images: Tensor, names: list[str] | None = None
-) -> dict[str, Tensor]:
+def activations(net: PaperNet, images: Tensor, names: list[str] | None = None) -> dict[str, Tensor]:
     """Outputs of the named layers (default: all), keyed by the paper's names (conv1 ... fc8)."""
     known = [name for name, _ in net.named_children()]
     for name in names or []:

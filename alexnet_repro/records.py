@@ -81,10 +81,14 @@ class RunRecord:
                 f"delete the record and run it again"
             )
         if hashlib.sha256(text.encode()).hexdigest() != body.get("curve_sha256"):
-            raise RecordError(f"{path}: its curve file is not the one written with it; run it again")
+            raise RecordError(
+                f"{path}: its curve file is not the one written with it; run it again"
+            )
         try:
-            fields = ("experiment", "arm", "seed", "config", "metrics", "provenance")
-            record = cls(*(body[k] for k in fields), pd.read_csv(io.StringIO(text)))
+            record = cls(
+                body["experiment"], body["arm"], body["seed"], body["config"],
+                body["metrics"], body["provenance"], pd.read_csv(io.StringIO(text)),
+            )  # fmt: skip
         except KeyError as error:
             raise RecordError(f"{path}: lacks {error}; run it again") from error
         record._check()

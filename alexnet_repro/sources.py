@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -113,7 +114,9 @@ class _Listing:
         if "train" not in found:
             raise ValueError(f"missing split: no training images, only {', '.join(sorted(found))}")
         train = {c for split, c in places.values() if split == "train"}
-        self.classes = [c for c in notes.get("wnids.txt", "").split() if c in train] or sorted(train)
+        self.classes = [c for c in notes.get("wnids.txt", "").split() if c in train] or sorted(
+            train
+        )
         for split in found:
             missing = sorted(train - {c for s, c in places.values() if s == split})
             if missing:
@@ -146,16 +149,21 @@ def _names(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
         with zipfile.ZipFile(source) as archive:
             for info in archive.infolist():
                 if not info.is_dir():
-                    yield _inside(info.filename, source), lambda i=info: archive.read(i)
+                    yield _inside(info.filename, source), partial(archive.read, info)
     elif tarfile.is_tarfile(source):
         # a stream: a solid .tar.xz cannot be read out of order
         with tarfile.open(source, "r|*") as stream:
             for member in stream:
                 if member.isfile():
-                    name = _inside(member.name, source)
-                    yield name, lambda m=member: stream.extractfile(m).read()  # type: ignore
+                    yield _inside(member.name, source), partial(_member, stream, member)
     else:
         raise ValueError(f"{source} is neither a folder nor a zip nor a tar archive")
+
+
+def _member(stream: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = stream.extractfile(member)
+    assert content is not None  # isfile() said so
+    return content.read()
 
 
 def _inside(name: str, source: Path) -> str:
@@ -183,7 +191,7 @@ def decode(content: bytes, name: str, side: int) -> np.ndarray:
     Raises ValueError naming the file when it is truncated, not an image, or not RGB or grey.
     """
     try:
-        image = Image.open(io.BytesIO(content))
+        image: Image.Image = Image.open(io.BytesIO(content))
         mode = image.mode
         if mode not in ("RGB", "L"):
             raise ValueError(f"colour mode {mode}, wanted RGB (or L, grey)")
@@ -235,7 +243,7 @@ def _write_arrays(
         empty = set(range(len(listed.classes))) - set(labels[split].tolist())
         if empty:
             raise ValueError(
-                f"empty class: split {split} has no readable image of {listed.classes[min(empty)]!r}"
+                f"empty class: no readable image of {listed.classes[min(empty)]!r} in {split}"
             )
         if not good.all():
             np.save(folder / f"{split}-images.npy", np.array(array)[good])

@@ -9,7 +9,7 @@ configuration ran, `bias` the one that both the paper and the configuration give
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,11 @@ class Spec:
 def _alexnet(reading: str = "paper", widths=(96, 256, 384, 384, 256), groups: int = 2, z: int = 3):
     """Rows of the paper's net; the original's order, per-column LRN and extra norm on request."""
     original = reading == "original"
-    norm = {"size": 5, "alpha_over_n": original, "groups": groups if original else 1}
+    norm: dict[str, Any] = {
+        "size": 5,
+        "alpha_over_n": original,
+        "groups": groups if original else 1,
+    }
     c1, c2, c3, c4, c5 = widths
     conv1 = Layer("conv1", "conv", c1, 11, 4)
     pool1, act1 = Layer("pool1", "maxpool", 0, z, 2, ceil=z == 3), Layer("relu1", "act")

@@ -157,7 +157,7 @@ def _row(step: int, epoch: int, split: str, found: dict[str, float], lr: float) 
 
 
 def _named(prefix: str, found: dict[str, float]) -> dict[str, float | None]:
-    """Loss and errors under prefixed names; a loss that is not finite becomes None, as JSON wants."""
+    """Loss and errors under prefixed names; a loss that is not finite becomes None for JSON."""
     loss = found["loss"] if math.isfinite(found["loss"]) else None
     errors = {f"{prefix}{k}": found[k] for k in ("top1_error", "top5_error")}
     return {f"{prefix}loss": loss, **errors}
