@@ -1,0 +1,198 @@
+"""The study's figures: each function draws one Axes from records or specs and returns it. No torch.
+
+No global style is set. Colours keep 3:1 contrast on white and on near-black; black is replaced by
+the page's text colour when page.figure embeds the SVG.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
+
+from alexnet_repro import arithmetic, spec, verdicts
+from alexnet_repro.records import RunRecord
+
+BLUE, RED, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+STYLE: Any = {
+    "font.size": 11,
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#888888",
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "alexnet-repro",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+def _axes(width: float, height: float) -> Axes:
+    with mpl.rc_context(STYLE):
+        return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def training_error(runs: Sequence[RunRecord], target: float = 0.25, title: str = "") -> Axes:
+    """Fig. 1: training error in per cent against epochs, one curve a run, arms by colour and dash.
+
+    As in the paper ReLU is solid and tanh dashed; a dot marks where a run crosses the target.
+    """
+    ax = _axes(6.4, 4.0)
+    looks = {"relu": (BLUE, "-", "ReLU"), "tanh": (RED, "--", "tanh")}
+    named: set[str] = set()
+    for run in runs:
+        colour, dash, label = looks.get(run.arm, (GREEN, ":", run.arm))
+        curve = run.curve[run.curve["split"] == "train"]
+        ax.plot(
+            curve["epoch"], 100 * curve["top1_error"], dash, color=colour, lw=1.6,
+            label=None if run.arm in named else label,
+        )  # fmt: skip
+        named.add(run.arm)
+        epochs, reached = verdicts.epochs_to(run, target)
+        if reached:
+            ax.plot(epochs, 100 * target, "o", color=colour, ms=5)
+    ax.axhline(100 * target, color="#000000", lw=1, ls=(0, (1, 2)))
+    ax.annotate(
+        f"{100 * target:.0f} %", (1, 100 * target), xycoords=("axes fraction", "data"),
+        ha="right", va="bottom",
+    )  # fmt: skip
+    ax.set(xlabel="epochs", ylabel="training error, %", xlim=(0, None), ylim=(0, 100), title=title)
+    ax.legend(loc="upper right", title="one curve a seed")
+    return ax
+
+
+def sweep(found: pd.DataFrame, title: str = "") -> Axes:
+    """Training error in per cent against learning rate, one line an arm; the chosen rate ringed.
+
+    found: columns arm, rate, train_error (fraction; nan where it diverged), chosen (bool).
+    """
+    ax = _axes(6.4, 3.2)
+    for (arm, part), (colour, dash) in zip(
+        found.groupby("arm"), [(BLUE, "-"), (RED, "--"), (GREEN, ":")], strict=False
+    ):
+        ax.plot(part["rate"], 100 * part["train_error"], dash, marker="o", color=colour, label=arm)
+        best = part[part["chosen"]]
+        ax.plot(best["rate"], 100 * best["train_error"], "o", ms=13, mfc="none", mec=colour)
+    ax.set(
+        xscale="log", xlabel="learning rate", ylabel="training error, %", ylim=(0, 100), title=title
+    )
+    ax.legend(title="ring: chosen", loc="lower left")
+    return ax
+
+
+def paired(
+    left: Sequence[float], right: Sequence[float], labels: tuple[str, str], ylabel: str
+) -> Axes:
+    """One line a seed from the left arm's value to the right arm's, and both means.
+
+    left, right: fractions in order of seed; shown in per cent.
+    """
+    ax = _axes(4.6, 3.6)
+    for a, b in zip(left, right, strict=True):
+        ax.plot([0, 1], [100 * a, 100 * b], "-o", color=BLUE, lw=1.2, ms=4, alpha=0.8)
+    for x, values in enumerate((left, right)):
+        mean = 100 * float(np.mean(values))
+        ax.plot([x - 0.12, x + 0.12], [mean, mean], color=RED, lw=3)
+    ax.set_xticks([0, 1], list(labels))
+    ax.set(xlim=(-0.4, 1.4), ylabel=ylabel)
+    ax.grid(axis="x", visible=False)
+    return ax
+
+
+def parameter_shares(net: str = "alexnet") -> Axes:
+    """§1: each layer's share of the parameters in per cent, with the paper's 1 % line."""
+    table = spec.trace(spec.get(net))
+    table = table[table["weights"] > 0]
+    share = 100 * (table["weights"] + table["biases"]) / arithmetic.parameters(net)
+    ax = _axes(6.4, 3.2)
+    conv = (table["kind"] == "conv").to_numpy()
+    ax.bar(table["layer"], share, color=np.where(conv, BLUE, GREEN), width=0.6)
+    for x, value in enumerate(share):
+        ax.annotate(f"{value:.2f}", (x, value), ha="center", va="bottom", fontsize=9)
+    ax.axhline(1, color=RED, lw=1.2, ls="--")
+    ax.annotate("1 %", (1, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    ax.set(yscale="log", ylim=(0.03, 200), ylabel="share of parameters, %")
+    ax.grid(axis="x", visible=False)
+    return ax
+
+
+def two_columns(net: str = "alexnet") -> Axes:
+    """Fig. 2: the two-column net drawn from its spec; which layer reads which column, as lines.
+
+    Boxes are as tall as the map's side and as deep as the column's channels, on a square-root
+    scale, so that 3 and 2048 fit one picture.
+    """
+    chosen = spec.get(net)
+    table = spec.trace(chosen).set_index("layer")
+    rows = [r for r in chosen.layers if r.kind in spec.WEIGHT_KINDS]
+    ax = _axes(9.6, 4.6)
+    ax.set_axis_off()
+    x, before = 0.0, None
+    lanes = {0: 2.3, 1: -2.3}
+    _box(ax, x, 0.0, 0.35, 2 * np.sqrt(chosen.input_size / 60), "#888888")
+    ax.text(x, -2.35, f"input\n{chosen.input_size}²×{chosen.in_channels}", ha="center", va="top")
+    for row in rows:
+        shape = table.loc[row.name, "shape"]
+        side = shape[1] if len(shape) == 3 else 1
+        channels = shape[0] // 2 if row.name != rows[-1].name else shape[0]
+        height = 2 * np.sqrt(max(side, 3) / 60)
+        width = 0.1 + np.sqrt(channels) / 60
+        step = 1.55
+        x += step
+        last = row is rows[-1]
+        own = row.kind == "conv" and row.groups == 2
+        places = [0.0] if last else list(lanes.values())
+        sources = [0.0] if before is None else list(lanes.values())
+        for y in places:
+            for source in sources:
+                if own and before is not None and source != y:
+                    continue
+                cross = source != y and before is not None and not last
+                arrow = FancyArrowPatch(
+                    (x - step + 0.3, source), (x - width / 2 - 0.05, y), arrowstyle="-|>",
+                    mutation_scale=8, lw=1.2, color=RED if cross else "#888888",
+                    ls="--" if cross else "-",
+                )  # fmt: skip
+                ax.add_patch(arrow)
+            _box(ax, x, y, width, height, BLUE if row.kind == "conv" else GREEN)
+        label = f"{side}²×{channels}" if side > 1 else f"{channels:,}"
+        kernel = f"\n{row.size}×{row.size}" if row.kind == "conv" else ""
+        for y in places:
+            ax.text(x, y - height / 2 - 0.22, label, ha="center", va="top", fontsize=9)
+        ax.text(x, 4.1, f"{row.name}{kernel}", ha="center", va="bottom", fontsize=10)
+        before = row
+    ax.text(-0.4, lanes[0], "GPU 1", ha="left", va="center", fontsize=10)
+    ax.text(-0.4, lanes[1], "GPU 2", ha="left", va="center", fontsize=10)
+    ax.text(
+        x / 2, -4.3, "dashed: reads the other column too (conv3 and the fully connected layers)",
+        ha="center", va="top", color=RED,
+    )  # fmt: skip
+    ax.set(xlim=(-0.6, x + 0.7), ylim=(-4.9, 5.0))
+    return ax
+
+
+def _box(ax: Axes, x: float, y: float, width: float, height: float, colour: str) -> None:
+    """A slab seen from the front and slightly from above."""
+    front = Rectangle((x - width / 2, y - height / 2), width, height, fc=colour, ec="none")
+    ax.add_patch(front)
+    d = 0.14
+    top, right = y + height / 2, x + width / 2
+    lid = [(x - width / 2, top), (x - width / 2 + d, top + d), (right + d, top + d), (right, top)]
+    wall = [
+        (right, top),
+        (right + d, top + d),
+        (right + d, top + d - height),
+        (right, top - height),
+    ]
+    for corners in (lid, wall):
+        ax.add_patch(Polygon(corners, fc=colour, ec="none", alpha=0.55))

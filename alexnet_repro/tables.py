@@ -1,0 +1,299 @@
+"""The tables of the book as HTML: claims, scoreboard, layers, provenance. No torch."""
+
+from __future__ import annotations
+
+import collections
+import difflib
+import html
+import itertools
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from IPython.display import HTML
+
+from alexnet_repro import arithmetic, claims, spec, verdicts
+from alexnet_repro.claims import Claim
+from alexnet_repro.records import RunRecord
+from alexnet_repro.verdicts import Verdict
+
+GLYPHS = {
+    "match": "✓", "direction": "↗", "unclear": "?", "opposite": "✕", "paper is off": "≠",
+    "not run": "○", "no verdict": "–",
+}  # fmt: skip
+SCALED = ' <span class="scaled">scaled</span>'
+
+
+def badge(verdict: Verdict | str) -> str:
+    """A verdict as a pill with glyph and word."""
+    word = verdict if isinstance(verdict, str) else verdict.word
+    kind = word.replace(" ", "-")
+    return (
+        f'<span class="verdict {kind}"><span aria-hidden="true">{GLYPHS[word]}</span> {word}</span>'
+    )
+
+
+def show_value(value: float | None, unit: str, *, signed: bool = False) -> str:
+    """A number in its unit as a reader wants it: errors in per cent, differences in points."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "−∞" if value < 0 else "∞"
+    sign = "+" if signed or unit == "difference" else ""
+    if unit == "difference":
+        text = f"{100 * value:{sign}.2f} points"
+    elif unit in ("error", "share"):
+        text = f"{100 * value:.2f} %"
+    elif unit == "ratio":
+        text = f"{value:.2f}×"
+    elif unit == "count":
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.4g} {unit if unit != 'none' else ''}".strip()
+    return text.replace("-", "−")
+
+
+def show_ours(found: Verdict, unit: str) -> str:
+    """Our figure with interval and n."""
+    if found.ours is None:
+        return "–"
+    prefix = {"lower": "≥ ", "upper": "≤ "}.get(found.bound, "")
+    text = prefix + show_value(found.ours, unit)
+    if found.n:
+        low, high = (show_value(v, unit).removesuffix(" points") for v in (found.low, found.high))
+        text += f"<br><small>95 %: {low} to {high}, n = {found.n}</small>"
+    return text
+
+
+def table(rows: Iterable[dict[str, str]], caption: str, *, right: Sequence[str] = ()) -> str:
+    """An HTML table from rows of ready HTML; below 600 px each row becomes a card."""
+    rows = list(rows)
+    names = list(rows[0])
+    head = "".join(f'<th scope="col">{html.escape(n)}</th>' for n in names)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{html.escape(n)}"{" class=num" if n in right else ""}>{row[n]}</td>'
+            for n in names
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="ledger" role="region" tabindex="0" aria-label="{html.escape(caption)}">'
+        "<table>"
+        f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") -> HTML:
+    """The three-way table of all claims whose id starts with stem, with where the runs come from.
+
+    runs: what run_or_load returned, of any experiments; each claim takes those of its own.
+    """
+    rows = []
+    for claim in claims.load_claims():
+        if not re.match(rf"({stem})(-|$)", claim.claim_id):
+            continue
+        found = claims.verdict(claim, [r for r in runs if r.experiment == claim.experiment])
+        scaled = SCALED if claim.setting == "scaled" else ""
+        rows.append(
+            {
+                "claim": html.escape(claim.statement) + scaled,
+                "paper": show_value(claim.paper_value, claim.unit),
+                "original code": show_value(claim.code_value, claim.unit),
+                "measured": show_ours(found, claim.unit) + (scaled if found.n else ""),
+                "verdict": f"{badge(found)}<br><small>{html.escape(found.why)}</small>",
+            }
+        )
+    if not rows:
+        raise ValueError(f"no claim starts with {stem!r}")
+    text = table(rows, caption or "What the paper prints, what the original ran, what we measure")
+    return HTML(text + provenance(runs))
+
+
+def provenance(runs: Sequence[RunRecord]) -> str:
+    """One line on where the numbers come from: runs, commits, machine, data; smoke is named."""
+    if not runs:
+        return '<p class="provenance">Computed from the specifications in spec.py; no runs.</p>'
+    commits = sorted({(r.provenance["git"]["commit"] or "no commit")[:9] for r in runs})
+    dirty = any(r.provenance["git"]["dirty"] for r in runs)
+    hours = sum(r.provenance["wall_seconds"] for r in runs) / 3600
+    data = sorted({r.config["data"] for r in runs})
+    dates = sorted({r.provenance["start_utc"][:10] for r in runs})
+    text = (
+        f"{len(runs)} runs on {', '.join(data)}, {dates[0]}"
+        + (f" to {dates[-1]}" if len(dates) > 1 else "")
+        + f", commit {', '.join(commits)}{' (tree not clean)' if dirty else ''}, "
+        f"{hours:.2f} hours of one {html.escape(runs[0].provenance['cpu'])} core, "
+        f"torch {runs[0].provenance['versions'].get('torch', '?')}."
+    )
+    note = ""
+    if "embedded" in data:
+        note = (
+            '<p class="smoke"><strong>Smoke mode:</strong> synthetic images and seconds of '
+            "training. It shows that the page runs; it is evidence for nothing.</p>"
+        )
+    return f'{note}<p class="provenance">{text}</p>'
+
+
+def layers(net: str, caption: str = "") -> HTML:
+    """§3.5 The layer table of a net, made by spec.trace."""
+    chosen = spec.get(net)
+    rows = []
+    for row in spec.trace(chosen).itertuples():
+        size = "×".join(str(v) for v in row.shape)
+        numbers = (row.weights, row.biases, row.neurons, row.macs)
+        shown = [f"{v:,}" if v else "" for v in numbers]
+        names = ("weights", "biases", "neurons", "multiply-adds")
+        rows.append(
+            {"layer": row.layer, "output": size, **dict(zip(names, shown, strict=True)),
+             "sees, pixels": str(row.receptive_field), "step": str(row.step)}
+        )  # fmt: skip
+    total = f"{arithmetic.parameters(net):,} parameters"
+    right = ("output", *names, "sees, pixels", "step")
+    return HTML(table(rows, caption or f"{net}: {chosen.source}; {total}", right=right))
+
+
+def side_by_side(left: str, right: str, caption: str) -> HTML:
+    """§3.5 The rows of two nets in running order, beside each other, with what sets them apart."""
+
+    def text(row: spec.Layer | None) -> str:
+        if row is None:
+            return ""
+        detail = {
+            "conv": f"{row.out} kernels of {row.size}×{row.size}, stride {row.stride}",
+            "fc": f"{row.out} units",
+            "lrn": f"over {row.size} channels{', per column, alpha / n' * row.alpha_over_n}",
+            "mapnorm": f"{row.size}×{row.size} within each map, not in the paper",
+            "maxpool": f"{row.size}×{row.size}, stride {row.stride}",
+            "dropout": "one half",
+        }.get(row.kind, "")
+        columns = ", own column only" if row.kind == "conv" and row.groups == 2 else ""
+        return f"<strong>{row.name}</strong> {detail}{columns}"
+
+    a, b = spec.get(left).layers, spec.get(right).layers
+    rows = []
+    matcher = difflib.SequenceMatcher(None, [r.name for r in a], [r.name for r in b], False)
+    for _, i1, i2, j1, j2 in matcher.get_opcodes():
+        for one, two in itertools.zip_longest(a[i1:i2], b[j1:j2]):
+            same = text(one) == text(two)
+            rows.append(
+                {left: text(one), right: text(two) if same else f"<mark>{text(two)}</mark>"}
+            )
+    return HTML(table(rows, caption))
+
+
+def landing() -> HTML:
+    """The scoreboard: one sentence, the counts, the trained claims, the arithmetic ones folded."""
+    board = [(c, claims.verdict(c, claims.committed_runs(c))) for c in claims.load_claims()]
+    counts = collections.Counter(found.word for _, found in board)
+    decided = len(board) - counts["not run"]
+    stems = len({claim.claim_id[:3] for claim, _ in board})
+    pills = " ".join(f"{badge(w)} <b>{counts[w]}</b>" for w in GLYPHS if counts[w])
+    first = (
+        f'<p class="result">The paper makes {stems} claims, which print {len(board)} figures. '
+        f"{decided} of the figures are decided here so far.</p><p>{pills}</p>"
+    )
+    rows = []
+    folded: dict[tuple[str, str], list[tuple[Claim, Verdict]]] = {}
+    for claim, found in board:
+        if found.n:
+            scaled = SCALED if claim.setting == "scaled" else ""
+            rows.append(
+                {
+                    "claim": _link(claim) + scaled,
+                    "paper": show_value(claim.paper_value, claim.unit),
+                    "measured": show_ours(found, claim.unit),
+                    "verdict": badge(found),
+                }
+            )
+        elif claim.arithmetic:
+            folded.setdefault((claim.claim_id[:3], found.word), []).append((claim, found))
+    exact = []
+    for (_, word), same in folded.items():
+        claim, found = same[0]
+        more = f" <small>and {len(same) - 1} more figures</small>" if len(same) > 1 else ""
+        exact.append(
+            {
+                "claim": _link(claim) + more,
+                "paper": show_value(claim.paper_value, claim.unit),
+                "exact": show_value(found.ours, claim.unit),
+                "verdict": badge(word),
+            }
+        )
+    parts = [first]
+    if rows:
+        parts.append(table(rows, "Trained and measured", right=("paper",)))
+    parts.append(table(exact, "Computed from the networks", right=("paper", "exact")))
+    return HTML("".join(parts))
+
+
+def _link(claim: Claim) -> str:
+    return f'<a href="{claim.page}.html">{html.escape(claim.statement)}</a>'
+
+
+def ledger() -> HTML:
+    """Every row of the ledger with all three columns, the verdict, and what would run it."""
+    rows = []
+    for claim in claims.load_claims():
+        found = claims.verdict(claim, claims.committed_runs(claim))
+        why = html.escape(found.why)
+        if found.word == "not run" and claim.command:
+            why += f"<br><code>{html.escape(claim.command)}</code>"
+        rows.append(
+            {
+                "§": claim.section,
+                "claim": f'<span id="{claim.claim_id}">{html.escape(claim.statement)}</span>',
+                "paper": show_value(claim.paper_value, claim.unit),
+                "original code": show_value(claim.code_value, claim.unit),
+                "measured": show_ours(found, claim.unit),
+                "verdict": f"{badge(found)}<br><small>{why}</small>",
+            }
+        )
+    return HTML(table(rows, "All claims", right=("paper", "original code")))
+
+
+def input_sizes() -> HTML:
+    """§3.5 The side of conv1's output for the input sizes and roundings that are in use."""
+    conv1 = spec.get("alexnet").layers[0]
+    cases = [
+        ("224, rounded up", "the original code: 3 zeros right and bottom", 224, conv1),
+        ("224, rounded down", "the usual rule", 224, replace(conv1, ceil=False)),
+        ("224, padding 2", "torchvision: shifts every window", 224,
+         replace(conv1, ceil=False, padding=2)),
+        ("227, no padding", "Caffe and most replications", 227, replace(conv1, ceil=False)),
+    ]  # fmt: skip
+    rows = [
+        {"input": name, "who": who, "output of conv1": str(spec.out_size(layer, side))}
+        for name, who, side, layer in cases
+    ]
+    return HTML(table(rows, "224 against 227", right=("output of conv1",)))
+
+
+def epochs_table(runs: Sequence[RunRecord]) -> HTML:
+    """Fig. 1: epochs to 25 % training error of every run, and the mean of each arm."""
+    rows = []
+    for (experiment, arm), group in itertools.groupby(runs, lambda r: (r.experiment, r.arm)):
+        same = list(group)
+        found = [verdicts.epochs_to(r) for r in same]
+        each = ", ".join(f"{e:.1f}" if whole else f"&gt; {e:.0f}" for e, whole in found)
+        mean, low, high = verdicts.t_interval([e for e, _ in found])
+        spread = f"{mean:.1f}"
+        if len(found) > 1:
+            spread += f" ({low:.1f} to {high:.1f})"
+        if not all(whole for _, whole in found):
+            spread = f"at least {mean:.1f}"
+        rows.append(
+            {
+                "experiment": experiment,
+                "arm": arm,
+                "learning rate": f"{same[0].config['lr']:g}",
+                "epochs, each seed": each,
+                "mean (95 % interval)": spread,
+                "n": str(len(found)),
+            }
+        )
+    return HTML(table(rows, "Epochs to 25 % training error", right=("n",)))
