@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 something failed while running, 2 a mistake in what was as
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,16 +47,86 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(command=function)
         return command
 
-    run = add("run", _run, "train an experiment's runs that have no record yet",
-              "run s34-pooling --workers 2")  # fmt: skip
+    add("list", _list, "list the experiments, their arms and their records", "list")
+
+    data = add("data", _data, "prepare a data set", "data cifar10-jpeg --source cifar10.tar.xz")
+    data.add_argument("name", help="what the prepared set is called, such as cifar10")
+    data.add_argument("--source", type=Path, help="folder, zip or tar (default: the download)")
+    data.add_argument("--root", type=Path, help="where prepared sets lie (data/)")
+    data.add_argument("--side", type=int, help="side of the images, pixels (default: by the files)")
+    data.add_argument(
+        "--skip-bad", action="store_true", help="leave out unreadable files, list them"
+    )
+    data.add_argument("--force", action="store_true", help="replace a set that is there")
+
+    run = add(
+        "run",
+        _run,
+        "train an experiment's runs that have no record yet",
+        "run s34-pooling --workers 2",
+    )
     run.add_argument("names", nargs="+", metavar="EXPERIMENT")
     run.add_argument("--arm", action="append", dest="arms", help="only this arm (repeatable)")
     run.add_argument("--seed", action="append", dest="seeds", type=int, help="only this seed")
     run.add_argument("--workers", type=int, default=2, help="processes side by side (default 2)")
     run.add_argument("--out", type=Path, default=records.RUNS, help="where records go (runs/)")
-    run.add_argument("--device", default="cpu", help="torch device (default cpu)")
+    run.add_argument("--device", help="torch device (default: the experiment's)")
     run.add_argument("--here", action="store_true", help="in this process, one after another")
+
+    chapters = add(
+        "chapters", _chapters, "run pages of the book", "chapters 3.4-pooling --mode smoke"
+    )
+    chapters.add_argument("pages", nargs="*", help="page names (default: all)")
+    chapters.add_argument("--mode", choices=("load", "train", "smoke"), default="load")
+    chapters.add_argument(
+        "-p", action="append", nargs=2, dest="parameters", metavar=("NAME", "VALUE"), default=[],
+        help='any other parameter; VALUE as JSON, such as -p seeds "[0, 1]"',
+    )  # fmt: skip
+    chapters.add_argument("--out", type=Path, help="where the run pages go (.scratch/chapters)")
+    chapters.add_argument("--workers", type=int, default=2, help="pages side by side (default 2)")
+
+    board = add("scoreboard", _scoreboard, "print every claim with its verdict", "scoreboard")
+    board.add_argument("--decided", action="store_true", help="leave out what nobody has run")
     return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    from alexnet_repro import experiments
+
+    for experiment in experiments.load_experiments().values():
+        pairs = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
+        there = sum(records.record_path(experiment.name, a, s).exists() for a, s in pairs)
+        print(f"{experiment.name}: {experiment.purpose}")
+        print(f"    arms {', '.join(experiment.arms)}; seeds {list(experiment.seeds)}")
+        print(f"    records {there} of {len(pairs)}; cost: {experiment.cost}")
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from alexnet_repro import data, sources
+
+    root = options.root or data.default_root()
+    out = root / options.name
+    if options.name == "embedded":
+        raise ValueError("the embedded data set is generated when it is used; nothing to prepare")
+    if Path(options.name).name != options.name or options.name.startswith("."):
+        raise ValueError(f"a data set's name is a plain word, got {options.name!r}")
+    if options.source:
+        sources.prepare(
+            options.source, out, side=options.side, skip_bad=options.skip_bad, force=options.force
+        )
+    elif options.name == "cifar10":
+        sources.from_torchvision(out, root / "downloads", force=options.force)
+    else:
+        raise ValueError(
+            f"only cifar10 has a download; give {options.name} a --source (folder, zip or tar)"
+        )
+    meta = json.loads((out / "meta.json").read_text())
+    counts = ", ".join(f"{v['images']:,} {k}" for k, v in meta["splits"].items())
+    print(f"{out}: {counts} images, {len(meta['classes'])} classes")
+    if meta["skipped"]:
+        print(f"skipped {len(meta['skipped'])} files:", *meta["skipped"], sep="\n  ")
+    return 0
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -65,13 +136,47 @@ def _run(options: argparse.Namespace) -> int:
         raise ValueError(f"--workers wants at least 1, got {options.workers}")
     work = launch.jobs(options.names, options.arms, options.seeds)
     if not options.here:
-        failed = launch.run(work, workers=options.workers, out=options.out)
+        failed = launch.run(work, workers=options.workers, out=options.out, device=options.device)
         for (name, arm, seed), reason in failed:
             print(f"failed: {name} {arm} seed {seed}: {reason}", file=sys.stderr)
         return 1 if failed else 0
     for name, arm, seed in work:
         experiment = experiments.get(name)
-        config = experiment.config(arm).replace(device=options.device)
+        config = experiment.config(arm)
+        if options.device:
+            config = config.replace(device=options.device)
         record = experiments.compute(experiment, arm, seed, config, options.out)
         print(f"{name} {arm} seed {seed}: test error {record.metrics['top1_error']:.4f}")
+    return 0
+
+
+def _chapters(options: argparse.Namespace) -> int:
+    from alexnet_repro import chapters, experiments
+
+    parameters = {"mode": options.mode}
+    for name, value in options.parameters:
+        try:
+            parameters[name] = json.loads(value)
+        except ValueError:
+            parameters[name] = value
+    out = options.out or experiments.SCRATCH / "chapters"
+    found = chapters.run(
+        chapters.names(options.pages), parameters, out=out, workers=options.workers
+    )
+    for outcome in found:
+        print(f"{outcome.seconds:7.1f} s  {outcome.state:9}  {outcome.page}  {outcome.reason}")
+    failed = sum(o.state == "failed" for o in found)
+    print(f"{len(found)} pages, {failed} failed; in {out / options.mode}")
+    return 1 if failed else 0
+
+
+def _scoreboard(options: argparse.Namespace) -> int:
+    from alexnet_repro import claims
+
+    board = claims.scoreboard()
+    counts = board["verdict"].value_counts()
+    shown = board[board["verdict"] != "not run"] if options.decided else board
+    shown = shown[["claim", "paper", "original", "ours", "low", "high", "n", "verdict", "setting"]]
+    print(shown.to_string(index=False, na_rep="-", float_format=lambda v: f"{v:.6g}"))
+    print("; ".join(f"{word}: {count}" for word, count in counts.items()))
     return 0

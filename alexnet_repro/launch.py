@@ -35,7 +35,9 @@ def jobs(
     return found
 
 
-def run(work: list[Job], *, workers: int, out: Path | str = records.RUNS) -> list[tuple[Job, str]]:
+def run(
+    work: list[Job], *, workers: int, out: Path | str = records.RUNS, device: str | None = None
+) -> list[tuple[Job, str]]:
     """Run jobs in `workers` processes of one thread each; return the failed ones with the reason.
 
     A job whose record is there is done at once. The others go on after a failure; when this process
@@ -53,6 +55,7 @@ def run(work: list[Job], *, workers: int, out: Path | str = records.RUNS) -> lis
         name, arm, seed = job
         command = [sys.executable, "-m", "alexnet_repro", "run", name, "--arm", arm]
         command += ["--seed", str(seed), "--here", "--out", str(out)]
+        command += ["--device", device] if device else []
         child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         with lock:
             children.add(child)

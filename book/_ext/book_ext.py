@@ -24,7 +24,7 @@ def _digest() -> str:
 def footer(app) -> None:
     """Commit, state of the tree and number of records at the foot of each page."""
     git = records.git_state()
-    count = len(list(records.RUNS.glob("*/*.json")))
+    count = len(list(records.RUNS.glob("*/*-seed*.json")))
     commit = (git["commit"] or "no git")[:9] + (", tree not clean" if git["dirty"] else "")
     app.config.html_theme_options["extra_footer"] = f"<p>Commit {commit}; {count} records.</p>"
 
