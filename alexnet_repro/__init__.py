@@ -4,7 +4,7 @@ Which module holds which section of the paper:
 
 ======  ==========================================================  ===================
 §2      data set: rescale, centre crop, mean image                  data, sources, embedded
-§3.1    ReLU, tanh                                                  layers, model
+§3.1    ReLU, tanh                                                  model
 §3.2    two columns (grouped convolutions)                          spec, model
 §3.3    local response normalisation                                layers
 §3.4    overlapping pooling                                         layers

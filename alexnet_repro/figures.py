@@ -171,8 +171,8 @@ def two_columns(net: str = "alexnet") -> Axes:
             ax.text(x, y - height / 2 - 0.22, label, ha="center", va="top", fontsize=9)
         ax.text(x, 4.1, f"{row.name}{kernel}", ha="center", va="bottom", fontsize=10)
         before = row
-    ax.text(-0.4, lanes[0], "GPU 1", ha="left", va="center", fontsize=10)
-    ax.text(-0.4, lanes[1], "GPU 2", ha="left", va="center", fontsize=10)
+    for name, y in (("GPU 1", 3.4), ("GPU 2", -3.4)):
+        ax.text(0.7, y, name, ha="center", va="center", fontsize=10)
     ax.text(
         x / 2, -4.3, "dashed: reads the other column too (conv3 and the fully connected layers)",
         ha="center", va="top", color=RED,

@@ -1,4 +1,4 @@
-"""§3.5 Torch modules from specs, and §5 their initial weights."""
+"""§3.1 §3.2 §3.5 Torch modules from specs, and §5 their initial weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""§3.5 The networks as data, and what follows from them by arithmetic. No torch.
+"""§3.2 §3.5 The networks as data, and what follows from them by arithmetic. No torch.
 
 A `Spec` is a tuple of `Layer` rows in the order in which they run. `trace` walks the rows and
 gives each layer's output shape, weights, biases, neurons, multiply-adds, receptive field and step.

@@ -181,7 +181,10 @@ def side_by_side(left: str, right: str, caption: str) -> HTML:
         for one, two in itertools.zip_longest(a[i1:i2], b[j1:j2]):
             same = text(one) == text(two)
             rows.append(
-                {left: text(one), right: text(two) if same else f"<mark>{text(two)}</mark>"}
+                {
+                    left: text(one),
+                    right: text(two) if same or two is None else f"<mark>{text(two)}</mark>",
+                }
             )
     return HTML(table(rows, caption))
 

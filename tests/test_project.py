@@ -1,0 +1,111 @@
+"""The project as a whole: bounds, map of sections, guesses and deviations, notebooks."""
+
+import ast
+import importlib
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import alexnet_repro
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+PARAMETERS = {
+    "mode": "load", "seeds": None, "epochs": None, "device": "cpu", "data_root": None,
+    "out_dir": None,
+}  # fmt: skip
+# names that conda-forge spells differently
+CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
+
+
+def _split(requirement: str) -> tuple[str, str]:
+    name = re.match(r"[\w.-]+", requirement)[0]
+    return name, requirement[len(name) :]
+
+
+def test_environment_has_the_names_and_bounds_of_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["train"], *extras["book"], *extras["dev"]]
+    wanted = {CONDA.get(n, n): bound for n, bound in map(_split, wanted)}
+    lines = re.findall(r"^  - ([\w.-]+)(\S*)$", (ROOT / "environment.yml").read_text(), re.M)
+    found = {n: bound for n, bound in lines if n not in ("python", "pip")}
+    assert found == wanted
+    assert ("python", project["requires-python"]) in lines
+
+
+def test_constraints_pin_every_direct_requirement_within_its_bounds():
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
+    pins = {k.lower().replace("_", "-"): v for k, v in pins.items()}
+    for text in [*project["dependencies"], *extras["train"], *extras["book"], *extras["dev"]]:
+        requirement = Requirement(text)
+        assert pins[requirement.name] in requirement.specifier, text
+
+
+def test_package_docstring_maps_sections_to_modules_that_name_them():
+    rows = re.findall(r"^§(\S+)\s{2,}.*?\s{2,}([\w, ]+)$", alexnet_repro.__doc__, re.M)
+    assert len(rows) >= 9
+    named = set()
+    for section, modules in rows:
+        for module in modules.split(", "):
+            doc = importlib.import_module(f"alexnet_repro.{module}").__doc__
+            assert f"§{section}" in doc, f"{module} does not name §{section}"
+            named.add((module, section))
+    assert ("layers", "3.3") in named
+    assert ("optim", "5") in named
+
+
+def test_every_guess_and_deviation_stands_in_the_code_and_on_the_page():
+    listed = re.findall(r"^([GD]\d+)$", (ROOT / "book/deviations.md").read_text(), re.M)
+    assert len(listed) == len(set(listed))
+    used = set()
+    files = [*(ROOT / "alexnet_repro").glob("*.py"), ROOT / "alexnet_repro/experiments.toml"]
+    for path in files:
+        used |= set(re.findall(r"\b([GD]\d{1,2})\b", path.read_text()))
+    used -= {"D1"} if "D1" not in listed else set()
+    assert used == set(listed)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_keeps_the_rules(path):
+    cells = json.loads(path.read_text())["cells"]
+    code = [c for c in cells if c["cell_type"] == "code"]
+    assert all(c["outputs"] == [] and c["execution_count"] is None for c in code)
+    tagged = [c for c in code if "parameters" in c["metadata"]["tags"]]
+    assert tagged == [code[0]]
+    assert len(code) <= 5  # the parameters and at most four
+    for cell in code:
+        assert {"hide-input", "remove-input"} & set(cell["metadata"]["tags"])
+    body = ast.parse("".join(code[0]["source"])).body
+    found = {s.targets[0].id: ast.literal_eval(s.value) for s in body}
+    assert found == PARAMETERS
+    assert "page.parameters(globals())" in "".join(code[1]["source"])
+
+
+def test_toc_holds_every_page():
+    toc = (ROOT / "book/_toc.yml").read_text()
+    listed = set(re.findall(r"(?:root|file): (\S+)", toc))
+    pages = {p.stem for p in (ROOT / "book").iterdir() if p.suffix in (".md", ".ipynb")}
+    assert listed == pages
+
+
+def test_configuration_keys_that_fail_in_silence_are_spelt_right():
+    text = (ROOT / "_config.yml").read_text()
+    assert "execute_notebooks: force" in text
+    assert "raise_on_error: true" in text
+
+
+def test_readme_names_commands_that_exist():
+    readme = (ROOT / "README.md").read_text()
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
+    for target in re.findall(r"^make (\w+)", readme, re.M):
+        assert target in targets
+    for target in ("reproduce", "test", "book", "chapters", "bench", "clean"):
+        assert re.search(rf"^{target}:.*## \w+", (ROOT / "Makefile").read_text(), re.M)
