@@ -27,9 +27,8 @@ def draw_crops(
     """
     span = _span(image_size, crop_size) + 1
     top, left = (torch.randint(span, (n,), generator=generator) for _ in range(2))
-    mirrored = (
-        torch.rand(n, generator=generator) < 0.5 if flip else torch.zeros(n, dtype=torch.bool)
-    )
+    # drawn even where it is not used: arms with and without reflections see the same places
+    mirrored = (torch.rand(n, generator=generator) < 0.5) & flip
     return Draws(top, left, mirrored)
 
 

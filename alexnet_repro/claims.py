@@ -159,7 +159,7 @@ def verdict(claim: Claim, runs: Sequence[RunRecord] = ()) -> Verdict:
     arm = [r for r in runs if r.arm == claim.arm]
     versus = [r for r in runs if r.arm == claim.versus]
     if not arm or claim.compare not in ("difference", "ratio", "within"):
-        return Verdict("not run", why=claim.reason or f"no records; `{claim.command}` makes them")
+        return Verdict("not run", why=claim.reason or "no records yet")
     values, bound = verdicts.effect(claim.compare, claim.metric, arm, versus)
     return verdicts.judge(
         values,

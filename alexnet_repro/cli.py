@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--skip-bad", action="store_true", help="leave out unreadable files, list them"
     )
+    data.add_argument("--convert", action="store_true", help="turn grey, CMYK, palette into RGB")
     data.add_argument("--force", action="store_true", help="replace a set that is there")
 
     run = add(
@@ -113,7 +114,12 @@ def _data(options: argparse.Namespace) -> int:
         raise ValueError(f"a data set's name is a plain word, got {options.name!r}")
     if options.source:
         sources.prepare(
-            options.source, out, side=options.side, skip_bad=options.skip_bad, force=options.force
+            options.source,
+            out,
+            side=options.side,
+            skip_bad=options.skip_bad,
+            convert=options.convert,
+            force=options.force,
         )
     elif options.name == "cifar10":
         sources.from_torchvision(out, root / "downloads", force=options.force)

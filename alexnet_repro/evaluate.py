@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -101,14 +102,15 @@ def evaluate(
                 scores = net(view(augment.center_crop(images, view.crop)))
                 logs = F.log_softmax(scores.float(), 1)
             else:
-                logs = ten_crop_probabilities(net, images, view).log()
+                logs = _ten_crop_log_probabilities(net, images, view)
         loss += F.nll_loss(logs, labels, reduction="sum").item()
         wrong1 += int(wrong_at_k(logs, labels, 1).sum())
         wrong5 += int(wrong_at_k(logs, labels, min(5, logs.shape[1])).sum())
         scored += len(labels)
     net.train(was_training)
     expected = limit or len(data)
-    assert scored == expected, f"scored {scored} images of {expected}"
+    if scored != expected:
+        raise AssertionError(f"scored {scored} images of {expected}")
     return {
         "loss": loss / scored,
         "top1_error": wrong1 / scored,
@@ -120,6 +122,11 @@ def evaluate(
 @torch.inference_mode()
 def ten_crop_probabilities(net: nn.Module, images: Tensor, view: View) -> Tensor:
     """§4.1 uint8 N x C x H x W -> N x classes: mean of the softmax outputs over ten crops."""
+    return _ten_crop_log_probabilities(net, images, view).exp()
+
+
+def _ten_crop_log_probabilities(net: nn.Module, images: Tensor, view: View) -> Tensor:
+    # the mean is taken in log space, where the probabilities of a very sure net do not underflow
     crops = augment.ten_crop(images, view.crop)
-    scores = net(view(crops.flatten(0, 1))).float()
-    return F.softmax(scores, 1).unflatten(0, (len(images), 10)).mean(1)
+    logs = F.log_softmax(net(view(crops.flatten(0, 1))).float(), 1)
+    return logs.unflatten(0, (len(images), 10)).logsumexp(1) - math.log(10)

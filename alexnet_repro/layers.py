@@ -20,7 +20,7 @@ class LocalResponseNorm(nn.Module):
 
     alpha_over_n=True is the original code: alpha is divided by n, and an even window holds n
     channels (i - n//2 .. i + n//2 - 1) instead of the printed n + 1. groups: columns that are
-    normalised apart, as the original does on its two GPUs. Input N x C x H x W, any range; the
+    normalised apart, as the original does on its two GPUs. Input N x C x H x W, finite; the
     statistics are computed in float32 (or float64), so half precision does not overflow.
     Raises ValueError for size < 1, k <= 0, groups that do not divide C, input that is not 4-D.
     """
@@ -139,6 +139,10 @@ class CeilConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> N x out x ceil-sized H x ceil-sized W."""
         (k, _), (s, _), p = self.kernel_size, self.stride, int(self.padding[0])
+        if min(x.shape[2:]) + 2 * p < k:
+            raise ValueError(
+                f"a {k}-pixel window does not fit input {tuple(x.shape)} with padding {p}"
+            )
         bottom, right = (-(n + 2 * p - k) % s for n in x.shape[2:])
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom))

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 def local_response_norm(a: Tensor, window: Tensor, alpha: float, beta: float, k: float) -> Tensor:
     """a * (k + alpha * window-sum of a^2)^-beta.
 
-    a: N x C x H x W float32 or float64, any range. window: C x C zeros and ones, row i marks the
+    a: N x C x H x W float32 or float64, finite. window: C x C zeros and ones, row i marks the
     channels that channel i sums over. Returns the shape, dtype and memory layout of a. The second
     derivative is not implemented: asking for it raises RuntimeError.
     """
@@ -40,7 +40,7 @@ class _LocalResponseNorm(torch.autograd.Function):
         scale = _sum_channels(a * a, window).mul_(alpha).add_(k)
         ctx.save_for_backward(a, scale, window)
         ctx.alpha, ctx.beta = alpha, beta
-        return _power(scale, beta).mul_(a)
+        return a * _power(scale, beta)
 
     @staticmethod
     @once_differentiable
@@ -48,5 +48,6 @@ class _LocalResponseNorm(torch.autograd.Function):
         a, scale, window = ctx.saved_tensors
         power = _power(scale, ctx.beta)
         own = grad * power
-        spread = _sum_channels((own * a).div_(scale), window.t())
+        with torch.autocast(grad.device.type, enabled=False):
+            spread = _sum_channels((own * a).div_(scale), window.t())
         return own.addcmul_(a, spread, value=-2 * ctx.alpha * ctx.beta), None, None, None, None

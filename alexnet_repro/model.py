@@ -28,6 +28,7 @@ class PaperNet(nn.Sequential):
     """
 
     spec: specs.Spec
+    nonlinearity: str
 
 
 def build(
@@ -48,7 +49,7 @@ def build(
     if nonlinearity not in ACTIVATIONS:
         raise ValueError(f"no nonlinearity {nonlinearity!r}; there are {', '.join(ACTIVATIONS)}")
     net = PaperNet()
-    net.spec = spec
+    net.spec, net.nonlinearity = spec, nonlinearity
     shapes = specs.trace(spec)["shape"].tolist()
     shape: tuple[int, ...] = (spec.in_channels, spec.input_size, spec.input_size)
     for layer, out_shape in zip(spec.layers, shapes, strict=True):
@@ -58,7 +59,7 @@ def build(
         classes = num_classes if last and num_classes else layer.out
         net.add_module(layer.name, _module(layer, shape, out_shape, classes, nonlinearity))
         shape = out_shape
-    initialise(net, init, generator, nonlinearity)
+    initialise(net, init, generator)
     return net
 
 
@@ -96,7 +97,6 @@ def initialise(
     net: PaperNet,
     reading: str,
     generator: torch.Generator | None = None,
-    nonlinearity: str = "relu",
 ) -> None:
     """§5 Draw all weights anew, in layer order.
 
@@ -111,12 +111,12 @@ def initialise(
         weight, bias = module.weight, module.bias
         if not isinstance(weight, nn.Parameter) or not isinstance(bias, nn.Parameter):
             raise TypeError(f"{layer.name} has no weight and bias to initialise")
-        fan_in = weight[0].numel() if layer.kind != "local" else weight.shape[2]
-        if reading == "modern" and nonlinearity == "relu":
-            std = math.sqrt(2 / fan_in)
-        elif reading == "modern":
-            fan_out = layer.out * (layer.size**2 if layer.kind == "conv" else 1) // layer.groups
-            std = math.sqrt(2 / (fan_in + fan_out))
+        local = layer.kind == "local"
+        fan_in = weight.shape[2] if local else weight[0].numel()
+        fan_out = weight.shape[int(local)] * layer.size**2 // layer.groups
+        if reading == "modern":
+            relu = net.nonlinearity == "relu"
+            std = math.sqrt(2 / fan_in) if relu else math.sqrt(2 / (fan_in + fan_out))
         elif reading in ("paper", "original"):
             std = layer.std if reading == "original" else 0.01
         else:

@@ -66,7 +66,9 @@ def figure(ax: Axes, name: str, alt: str, data: pd.DataFrame, caption: str) -> H
     width = re.search(r'width="([\d.]+)pt"', svg)
     assert width is not None
     attributes = f'role="img" aria-label="{html.escape(alt, quote=True)}" '
-    svg = svg.replace("<svg ", f'<svg {attributes}style="max-width:{width[1]}pt" ', 1)
+    # on a phone a wide figure scrolls sideways before its text gets too small to read
+    size = f"max-width:{width[1]}pt;min-width:{float(width[1]) / 2:.0f}pt"
+    svg = svg.replace("<svg ", f'<svg {attributes}style="{size}" ', 1)
     csv = base64.b64encode(data.to_csv(index=False).encode()).decode()
     link = f'<a download="{name}.csv" href="data:text/csv;base64,{csv}">numbers (csv)</a>'
     return HTML(

@@ -26,6 +26,7 @@ from alexnet_repro import data
 ENDINGS = (".jpg", ".jpeg", ".png")
 SPLITS = {"train": "train", "training": "train", "val": "test", "valid": "test", "test": "test"}
 SHUFFLE_SEED = 2012
+SKIP = "; add --skip-bad to leave such files out"
 
 
 def prepare(
@@ -34,15 +35,17 @@ def prepare(
     *,
     side: int | None = None,
     skip_bad: bool = False,
+    convert: bool = False,
     force: bool = False,
 ) -> Path:
     """Read every image of source into a prepared set at the folder out; return out.
 
-    side: side of the square images, pixels; default 32 or 64 where all files have that size, else
-    256. Images of each split are shuffled once, from a fixed seed. skip_bad: leave out
-    files that cannot be read or are not RGB (grey ones become RGB either way), and list them in
-    meta.json. Raises FileNotFoundError, FileExistsError (unless force), ValueError naming the file.
-    Nothing is left at out unless all went well.
+    side: side of the square images, pixels; default 32 or 64 where the first file has that size,
+    else 256. Images of each split are shuffled once, from a fixed seed. convert: turn grey, CMYK,
+    palette and alpha images into RGB, which are refused otherwise. skip_bad: leave out files that
+    cannot be read or are refused, and list them in meta.json. Raises FileNotFoundError,
+    FileExistsError (unless force), ValueError naming the file. Nothing is left at out unless all
+    went well.
     """
     source, out = Path(source), Path(out)
     if not source.exists():
@@ -59,7 +62,7 @@ def prepare(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         folder = Path(temporary) / out.name
         folder.mkdir()
-        skipped = _write_arrays(source, listed, folder, side, skip_bad)
+        skipped = _write_arrays(source, listed, folder, side, skip_bad, convert)
         data.finish(folder, out, listed.classes, source.name, skipped)
     return out
 
@@ -185,20 +188,21 @@ def _common_side(source: Path, listed: _Listing) -> int:
     return 256
 
 
-def decode(content: bytes, name: str, side: int) -> np.ndarray:
+def decode(content: bytes, name: str, side: int, *, convert: bool = False) -> np.ndarray:
     """§2 One file's bytes -> 3 x side x side uint8: shorter side rescaled, centre cut out.
 
-    Raises ValueError naming the file when it is truncated, not an image, or not RGB or grey.
+    Raises ValueError naming the file when it is truncated, not an image, or not RGB (unless
+    convert).
     """
     try:
         image: Image.Image = Image.open(io.BytesIO(content))
         mode = image.mode
-        if mode not in ("RGB", "L"):
-            raise ValueError(f"colour mode {mode}, wanted RGB (or L, grey)")
+        if mode != "RGB" and not convert:
+            raise ValueError(f"colour mode {mode}, wanted RGB; add --convert to convert such files")
         image.draft("RGB", (side, side))
         image = image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name}: {error}; add --skip-bad to leave such files out") from error
+        raise ValueError(f"{name}: {error}{SKIP}") from error
     w, h = image.size
     if (w, h) != (side, side):
         scale = side / min(w, h)
@@ -209,8 +213,19 @@ def decode(content: bytes, name: str, side: int) -> np.ndarray:
     return np.asarray(image).transpose(2, 0, 1)
 
 
+def _keep(path: Path, array: np.ndarray, kept: np.ndarray, chunk: int = 1000) -> None:
+    """Replace the array at path by its kept rows, in bounded memory."""
+    smaller = path.with_suffix(".kept")
+    shape = (len(kept), *array.shape[1:])
+    out = np.lib.format.open_memmap(smaller, "w+", array.dtype, shape)
+    for i in range(0, len(kept), chunk):
+        out[i : i + chunk] = array[kept[i : i + chunk]]
+    out.flush()
+    smaller.replace(path)
+
+
 def _write_arrays(
-    source: Path, listed: _Listing, folder: Path, side: int, skip_bad: bool
+    source: Path, listed: _Listing, folder: Path, side: int, skip_bad: bool, convert: bool
 ) -> list[str]:
     """Decode every listed image into the memory-mapped arrays of its split; return the skipped."""
     order: dict[str, Iterator[int]] = {}
@@ -230,12 +245,12 @@ def _write_arrays(
             split, label = listed.label[name]
             at = next(order[split])
             try:
-                images[split][at] = decode(read(), name, side)
+                images[split][at] = decode(read(), name, side, convert=convert)
                 labels[split][at] = label
             except ValueError as error:
                 if not skip_bad:
                     raise
-                skipped.append(str(error).removesuffix("; add --skip-bad to leave such files out"))
+                skipped.append(str(error).removesuffix(SKIP))
             bar.update()
     for split, array in images.items():
         array.flush()
@@ -246,6 +261,6 @@ def _write_arrays(
                 f"empty class: no readable image of {listed.classes[min(empty)]!r} in {split}"
             )
         if not good.all():
-            np.save(folder / f"{split}-images.npy", np.array(array)[good])
+            _keep(folder / f"{split}-images.npy", array, np.flatnonzero(good))
         np.save(folder / f"{split}-labels.npy", labels[split][good])
     return skipped

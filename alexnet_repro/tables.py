@@ -74,7 +74,8 @@ def table(rows: Iterable[dict[str, str]], caption: str, *, right: Sequence[str] 
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td data-label="{html.escape(n)}"{" class=num" if n in right else ""}>{row[n]}</td>'
+            f'<td data-label="{html.escape(n)}"{" class=num" if n in right else ""}>'
+            f"<div>{row[n]}</div></td>"
             for n in names
         )
         + "</tr>"

@@ -86,7 +86,7 @@ def train(
         finite = _epoch(net, optimizer, training, view, config, seed, epoch, quiet)
         steps = (epoch + 1) * -(-len(training) // config.batch)
         _score(result, net, training, view, config, epoch + 1, steps, lr)
-        if not finite:
+        if not (finite and math.isfinite(result.curve[-1]["loss"])):
             result.metrics["diverged"] = True
         if checkpoint:
             _save(checkpoint, identity, epoch + 1, net, optimizer, result)
@@ -187,7 +187,7 @@ def _resume(path: Path | None, identity, net, optimizer, result) -> int:
     """Load a checkpoint of this very run; return the number of epochs already done."""
     if path is None or not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
     if state["identity"] != identity:
         raise ValueError(
             f"{path} is the checkpoint of another configuration; delete it to start anew"

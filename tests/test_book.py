@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+JUPYTER_BOOK = str(Path(sys.executable).with_name("jupyter-book"))
 
 
 class Page(HTMLParser):
@@ -43,7 +44,7 @@ def _build(folder: Path) -> subprocess.CompletedProcess:
     hidden.mkdir()
     (hidden / "torch.py").write_text('raise ImportError("the book must not need torch")\n')
     path = os.pathsep.join([str(hidden), str(folder)])
-    command = [sys.executable, "-m", "jupyter_book", "build", "book/", "-W", "--keep-going"]
+    command = [JUPYTER_BOOK, "build", "book/", "-W", "--keep-going"]
     environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "1"}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
@@ -132,6 +133,6 @@ def test_a_failing_cell_stops_the_build(tmp_path, source, good):
     notebook = {"cells": [title, {**cell, "execution_count": None}], "metadata": kernel}
     notebook |= {"nbformat": 4, "nbformat_minor": 5}
     (tmp_path / "book/page.ipynb").write_text(json.dumps(notebook))
-    command = [sys.executable, "-m", "jupyter_book", "build", "book/"]
+    command = [JUPYTER_BOOK, "build", "book/"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode == 0) is good

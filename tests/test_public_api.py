@@ -18,7 +18,7 @@ API = {
         "build": "spec, *, nonlinearity=None, num_classes=None, init='original', generator=None",
         "alexnet": "reading='paper', *, num_classes=1000, generator=None",
         "activations": "net, images, names=None",
-        "initialise": "net, reading, generator=None, nonlinearity='relu'",
+        "initialise": "net, reading, generator=None",
     },
     "augment": {
         "draw_crops": "n, image_size, crop_size, generator, *, flip=True",
@@ -26,7 +26,7 @@ API = {
         "ten_crop": "images, crop_size",
     },
     "data": {"load": "name, split, root=None", "MeanImage": "values"},
-    "sources": {"prepare": "source, out, *, side=None, skip_bad=False, force=False"},
+    "sources": {"prepare": "source, out, *, side=None, skip_bad=False, convert=False, force=False"},
     "optim": {"PaperSGD": "params, lr, momentum=0.9, weight_decay=0.0005"},
     "evaluate": {
         "topk_error": "scores, labels, k",

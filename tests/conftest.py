@@ -1,0 +1,111 @@
+"""Helpers that several test files share."""
+
+import functools
+import json
+import subprocess
+import sys
+import types
+
+import pandas as pd
+import pytest
+
+from alexnet_repro import experiments
+from alexnet_repro.config import RunConfig
+from alexnet_repro.records import CURVE, RunRecord
+
+
+@pytest.fixture
+def make_record():
+    """A function that makes a record: a training error for each epoch, metrics by keyword."""
+
+    def make(experiment="toy", arm="a", seed=0, *, errors=(0.9, 0.5), config=None, **metrics):
+        config = config or RunConfig(data="cifar10-jpeg", epochs=20)
+        rows = [(10 * i, i, "train", 2.0, e, e / 2, 0.01) for i, e in enumerate(errors)]
+        rows.append((*rows[-1][:2], "test", 2.0, 0.1, 0.0, 0.0))  # never a training error
+        metrics = {"diverged": False, "train_top1_error": errors[-1], **metrics}
+        curve = pd.DataFrame(rows, columns=CURVE)
+        return RunRecord(experiment, arm, seed, config.to_dict(), metrics, {"git": None}, curve)
+
+    return make
+
+
+@pytest.fixture
+def pooling_records(make_record):
+    """The six records of s34-pooling, with errors from which effects are easy by hand."""
+    pooling = experiments.get("s34-pooling")
+    found = []
+    for arm in pooling.arms:
+        for seed in (0, 1, 2):
+            more = 0 if arm == "overlap" else 0.003 + seed / 1000  # by 3, 4 and 5 thousandths
+            record = make_record(
+                pooling.name, arm, seed, config=pooling.config(arm), errors=[0.100],
+                top1_error=0.300 + seed / 100 + more, top5_error=0.050,
+                ten_crop_top1_error=0.290 + seed / 100, ten_crop_top5_error=0.045,
+            )  # fmt: skip
+            found.append(record)
+    return found
+
+
+@pytest.fixture
+def pooling(tmp_path, monkeypatch, pooling_records):
+    """s34-pooling with six records in tmp_path, which is where "load" looks for them."""
+    for record in pooling_records:
+        record.save(tmp_path)
+    load_run = functools.partial(experiments.load_run, root=tmp_path)
+    monkeypatch.setattr(experiments, "load_run", load_run)
+    return experiments.get("s34-pooling")
+
+
+@pytest.fixture
+def trained(monkeypatch, make_record):
+    """A training function that trains nothing; the list of what it was called with."""
+    calls = []
+
+    def train(config, seed, *, checkpoint, data_root, quiet):
+        calls.append((config, seed))
+        curve = make_record().curve.to_dict("records")
+        metrics = {"diverged": False, "top1_error": 0.5}
+        return types.SimpleNamespace(metrics=metrics, curve=curve, data_sha256={"train": "0"})
+
+    monkeypatch.setitem(sys.modules, "alexnet_repro.train", types.SimpleNamespace(train=train))
+    return calls
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    """A function that prepares the set "made" from files in a folder, zip or tar.xz."""
+    from image_files import write
+
+    from alexnet_repro import data, sources
+
+    def run(files, kind="zip", **options):
+        made = tmp_path / "out" / "made"
+        source = write(tmp_path / f"source.{kind}", files, kind)
+        assert sources.prepare(source, made, **options) == made
+        splits = json.loads((made / "meta.json").read_text())["splits"]
+        return {split: data.load("made", split, made.parent) for split in splits}
+
+    return run
+
+
+@pytest.fixture
+def edit_json():
+    """A function that changes a JSON file in place through a function of its content."""
+
+    def edit(path, change):
+        body = json.loads(path.read_text())
+        change(body)
+        path.write_text(json.dumps(body))
+
+    return edit
+
+
+@pytest.fixture(scope="session")
+def imported_by():
+    """A function that runs code in a fresh interpreter and returns what it has imported then."""
+
+    def run(code):
+        command = [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"]
+        return set(subprocess.check_output(command, text=True).split())
+
+    return run

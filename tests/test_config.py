@@ -1,0 +1,95 @@
+"""Configurations: what is refused and how it is said, and what decides a result."""
+
+import dataclasses
+import json
+import math
+import re
+
+import pytest
+
+from alexnet_repro.config import RunConfig
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [("momentun", "momentum"), ("epoch", "epochs"), ("wieght_decay", "weight_decay")],
+)
+def test_an_unknown_key_names_the_nearest(given, near):
+    with pytest.raises(ValueError, match=f"key '{given}'; did you mean '{near}'?"):
+        RunConfig.from_dict({given: 1})
+    with pytest.raises(ValueError, match=f"did you mean '{near}'"):
+        RunConfig().replace(**{given: 1})
+
+
+def test_an_unknown_key_near_to_none_lists_them_all():
+    with pytest.raises(ValueError, match="unknown configuration key 'zzz'; known keys: data, net,"):
+        RunConfig.from_dict({"zzz": 1})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("lr", "0.1", "'lr' wants float, got '0.1' (str)"),
+        ("lr", True, "'lr' wants float, got True (bool)"),
+        ("lr", None, "'lr' wants float, got None (NoneType)"),
+        ("epochs", 2.0, "'epochs' wants int, got 2.0 (float)"),
+        ("epochs", True, "'epochs' wants int, got True (bool)"),
+        ("flip", 1, "'flip' wants bool, got 1 (int)"),
+        ("net", 3, "'net' wants str, got 3 (int)"),
+        ("lr_drops", 8, "'lr_drops' wants tuple, got 8 (int)"),
+        ("lr_drops", "[8]", "'lr_drops' wants tuple, got '[8]' (str)"),
+        ("lr_drops", [8.0], "'lr_drops' wants integers, got (8.0,)"),
+        ("lr_drops", [True], "'lr_drops' wants integers, got (True,)"),
+        ("nonlinearity", "gelu", "'nonlinearity' wants one of relu, tanh, sigmoid, got 'gelu'"),
+        ("init", "torch", "'init' wants one of paper, original, modern, got 'torch'"),
+        ("precision", "fp16", "'precision' wants one of fp32, bf16, got 'fp16'"),
+        ("batch", 0, "'batch' wants at least 1, got 0"),
+        ("crop", -1, "'crop' wants at least 0, got -1"),
+        ("lr", -0.1, "'lr' wants at least 0, got -0.1"),
+        ("lr", math.nan, "'lr' wants at least 0, got nan"),
+    ],
+)
+def test_a_wrong_value_is_refused(key, value, text):
+    with pytest.raises(ValueError, match=re.escape(f"configuration key {text}")):
+        RunConfig.from_dict({key: value})
+    with pytest.raises(ValueError, match=re.escape(text)):
+        RunConfig().replace(**{key: value})
+
+
+def test_values_become_the_type_of_their_key():
+    config = RunConfig.from_dict({"lr_drops": [3, 5], "lr": 1})
+    assert config.lr_drops == (3, 5)
+    assert type(config.lr) is float
+    assert hash(config) == hash(RunConfig(lr_drops=(3, 5), lr=1.0))
+
+
+def test_from_dict_undoes_to_dict_also_through_json():
+    config = RunConfig(net="80sec", lr=0.003, lr_drops=(8, 9), flip=True, crop=24, device="cuda")
+    assert config.to_dict()["lr_drops"] == [8, 9]
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert RunConfig.from_dict({}) == RunConfig()
+
+
+def test_replace_changes_the_named_keys_of_a_copy():
+    config = RunConfig(lr=0.1, epochs=3)
+    changed = config.replace(lr=0.2)
+    assert (changed.lr, changed.epochs, config.lr) == (0.2, 3, 0.1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.lr = 0.2
+
+
+def test_only_device_and_threads_do_not_decide_a_result():
+    assert set(RunConfig().to_dict()) - set(RunConfig().decides()) == {"device", "threads"}
+    assert RunConfig(device="cuda", threads=8).decides() == RunConfig().decides()
+    assert RunConfig(epochs=2).decides() != RunConfig().decides()
+
+
+def test_the_papers_constants_are_the_defaults():
+    assert (RunConfig().momentum, RunConfig().batch, RunConfig().nonlinearity) == (0.9, 128, "relu")
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(RunConfig), ids=lambda f: f.name)
+def test_every_key_explains_itself_and_passes_its_own_check(field):
+    assert len(field.metadata["help"]) > 1
+    choices = field.metadata["choices"]
+    assert not choices or field.default in choices

@@ -1,0 +1,130 @@
+"""§5 The update rule against the printed formula in a plain float64 loop."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from alexnet_repro.optim import PaperSGD, parameter_groups
+
+RATES = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001]  # drops before steps 4 and 6
+DECAY = 0.05
+
+
+def quadratic(w):
+    """A loss whose gradient is 3 w^2 + 0.5: easy by hand, another at each step."""
+    return (w**3 + 0.5 * w).sum()
+
+
+def printed(w, rates, momentum=0.9, decay=DECAY):
+    """v <- 0.9 v - decay eps w - eps g; w <- w + v, number by number; every step's weights."""
+    w, v, seen = list(w), [0.0] * len(w), []
+    for rate in rates:
+        for i in range(len(w)):
+            g = 3 * w[i] ** 2 + 0.5
+            v[i] = momentum * v[i] - decay * rate * w[i] - rate * g
+            w[i] += v[i]
+        seen.append(list(w))
+    return torch.tensor(seen, dtype=torch.float64)
+
+
+def descend(optimizer_class, rates, **options):
+    w = torch.tensor([0.7, -0.2, 0.4], dtype=torch.float64, requires_grad=True)
+    optimizer = optimizer_class([w], lr=rates[0], momentum=0.9, weight_decay=DECAY, **options)
+    seen = []
+    for rate in rates:
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        quadratic(w).backward()
+        optimizer.step()
+        seen.append(w.detach().clone())
+    return torch.stack(seen)
+
+
+def test_equals_the_printed_rule_with_decay_and_drops():
+    want = printed([0.7, -0.2, 0.4], RATES)
+    torch.testing.assert_close(descend(PaperSGD, RATES), want, rtol=1e-12, atol=1e-12)
+    assert not torch.allclose(printed([0.7, -0.2, 0.4], RATES, decay=0.0), want)
+
+
+def test_two_steps_by_hand_with_the_default_constants():
+    w = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
+    optimizer = PaperSGD([w], lr=0.01)
+    w.grad = torch.tensor([3.0], dtype=torch.float64)
+    optimizer.step()  # v = -0.0005 * 0.01 * 2 - 0.01 * 3
+    assert w.item() == pytest.approx(2 - 0.03001, abs=1e-12)
+    optimizer.param_groups[0]["lr"] = 0.001
+    w.grad = torch.tensor([1.0], dtype=torch.float64)
+    optimizer.step()  # the old velocity keeps its size
+    velocity = 0.9 * -0.03001 - 0.0005 * 0.001 * (2 - 0.03001) - 0.001
+    assert w.item() == pytest.approx(2 - 0.03001 + velocity, abs=1e-12)
+
+
+def test_equals_torch_at_a_constant_rate_and_not_after_a_drop():
+    constant = [0.1] * 5
+    torch.testing.assert_close(descend(PaperSGD, constant), descend(torch.optim.SGD, constant))
+    ours, theirs = descend(PaperSGD, RATES), descend(torch.optim.SGD, RATES)
+    torch.testing.assert_close(ours[:3], theirs[:3])
+    moved = [(run[3] - run[2]).abs() for run in (ours, theirs)]
+    assert (moved[0] > 3 * moved[1]).all()  # the drop is felt about ten steps later
+
+
+def test_state_dict_brings_back_the_velocity():
+    torch.manual_seed(0)
+    net, x = nn.Linear(4, 3).double(), torch.randn(8, 4, dtype=torch.float64)
+
+    def steps(net, optimizer, n):
+        for _ in range(n):
+            optimizer.zero_grad()
+            net(x).square().sum().backward()
+            optimizer.step()
+
+    optimizer = PaperSGD(parameter_groups(net, 0.01, 0.1), 0.01)
+    steps(net, optimizer, 3)
+    twin = copy.deepcopy(net)
+    other = PaperSGD(parameter_groups(twin, 0.5, 0.0, 7.0), 0.5, 0.1)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    fresh = copy.deepcopy(net)
+    steps(net, optimizer, 3)
+    steps(twin, other, 3)
+    steps(fresh, PaperSGD(parameter_groups(fresh, 0.01, 0.1), 0.01), 3)
+    assert torch.equal(net.weight, twin.weight)
+    assert torch.equal(net.bias, twin.bias)
+    assert not torch.allclose(net.weight, fresh.weight)  # without the velocity it goes elsewhere
+
+
+def test_parameters_without_a_gradient_stay():
+    still, moves = (torch.ones(2, requires_grad=True) for _ in range(2))
+    moves.grad = torch.ones(2)
+    optimizer = PaperSGD([still, moves], lr=0.5)
+    optimizer.step()
+    assert torch.equal(still, torch.ones(2))
+    torch.testing.assert_close(moves.detach(), torch.full((2,), 1 - 0.5 - 0.0005 * 0.5))
+    PaperSGD([still], lr=0.5).step()  # a group without any gradient
+    assert torch.equal(still, torch.ones(2))
+
+
+def test_parameter_groups_spare_the_biases():
+    net = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Linear(2, 5))
+    weights, biases = parameter_groups(net, 0.01, 0.004)
+    assert [p.shape for p in weights["params"]] == [(2, 3, 1, 1), (5, 2)]
+    assert [p.shape for p in biases["params"]] == [(2,), (5,)]
+    assert (weights["lr"], weights["weight_decay"]) == (0.01, 0.004)
+    assert (biases["lr"], biases["weight_decay"]) == (0.02, 0.0)
+    assert parameter_groups(net, 0.01, 0.004, 1.0)[1]["lr"] == 0.01
+    for p in net.parameters():
+        torch.nn.init.ones_(p)
+        p.grad = torch.ones_like(p)
+    PaperSGD([weights, biases], 0.01).step()
+    torch.testing.assert_close(net[2].weight, torch.full((5, 2), 1 - 0.01 - 0.01 * 0.004))
+    torch.testing.assert_close(net[2].bias, torch.full((5,), 1 - 0.02))
+
+
+def test_errors_say_what_was_given():
+    w = torch.ones(1, requires_grad=True)
+    for wrong in ((-0.1, 0.9, 0.0), (0.1, -0.9, 0.0), (0.1, 0.9, -0.5)):
+        with pytest.raises(ValueError, match="PaperSGD wants.* got " + ", ".join(map(str, wrong))):
+            PaperSGD([w], *wrong)
+    with pytest.raises(ValueError, match=r"PaperSGD.step takes no closure"):
+        PaperSGD([w], 0.1).step(lambda: 0.0)
