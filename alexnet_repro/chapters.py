@@ -112,7 +112,7 @@ def _run_page(page: str, parameters: dict[str, Any], folder: Path) -> Outcome:
 def _digest(page: str, parameters: dict[str, Any]) -> str:
     """sha256 over the page, its parameters, the library and the records."""
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
-    library = sorted(p for p in records.PACKAGE.iterdir() if p.is_file())
-    for path in [BOOK / f"{page}.ipynb", *library, *sorted(records.RUNS.glob("*/*.json"))]:
+    digest.update(records.code_digest().encode())
+    for path in [BOOK / f"{page}.ipynb", *sorted(records.RUNS.glob("*/*.json"))]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -187,6 +187,8 @@ def run_or_load(
             raise ValueError("epochs cannot be set in load mode; the records have their own")
         return [load_run(experiment, arm, seed) for arm, seed in pairs]
     folder = Path(out_dir or SCRATCH) / mode
+    if mode == "smoke":  # smoke runs show that this very code works: none is kept across a change
+        folder = folder / records.code_digest()[:12]
     found = []
     for arm, seed in pairs:
         config = experiment.config(arm, smoke=mode == "smoke").replace(device=device)

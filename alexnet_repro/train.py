@@ -178,7 +178,7 @@ def _save(path: Path, identity, epoch, net, optimizer, result) -> None:
         "curve": result.curve,
         "metrics": result.metrics,
     }
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may run it
     torch.save(state, temporary)
     os.replace(temporary, path)
 

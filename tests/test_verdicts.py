@@ -54,6 +54,7 @@ def test_ratios_are_judged_on_their_logarithms():
     assert judge([1, 2, 4], paper=6, ratio=True).word == "unclear"
     alone = judge([6], paper=6, ratio=True)
     assert (alone.word, alone.low, alone.high) == ("unclear", 0.0, math.inf)
+    assert alone.why == "one seed has no interval"
 
 
 def test_scaled_rows_are_at_best_direction():
@@ -92,7 +93,7 @@ def test_synthetic_data_earn_no_verdict(values):
     [
         # from 0.40 at epoch 1 to 0.20 at 2: 0.15 of 0.20 down, so 1.75
         ([0.90, 0.40, 0.20], (1.75, True)),
-        ([0.90, 0.25, 0.20], (1.0, True)),  # at most 0.25, not below it
+        ([0.90, 0.40, 0.25], (2.0, True)),  # at most 0.25, not below it
         # only the first crossing counts: 0.30 of 0.40 down between 1 and 2
         ([0.90, 0.55, 0.15, 0.60, 0.10], (1.75, True)),
         ([0.20, 0.10], (0.0, True)),

@@ -7,17 +7,12 @@ from pathlib import Path
 
 from alexnet_repro import records
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-
 
 def _digest() -> str:
     """sha256 over everything that a page's numbers can depend on."""
-    digest = hashlib.sha256()
-    for folder, pattern in ((ROOT / "runs", "**/*.json"), (ROOT / "alexnet_repro", "*.*")):
-        for path in sorted(folder.glob(pattern)):
-            if path.is_file():
-                digest.update(path.name.encode() + path.read_bytes())
+    digest = hashlib.sha256(records.code_digest().encode())
+    for path in sorted(records.RUNS.glob("*/*.json")):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
