@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexnet_repro import arithmetic, experiments, records, verdicts
+from alexnet_repro import arithmetic, experiments, records, spec, verdicts
 from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
 
@@ -122,9 +122,17 @@ def _claim(row: dict[str, str], known: dict[str, experiments.Experiment]) -> Cla
         check(row["experiment"] in known, "experiment", f"one of {', '.join(known)}")
         arms = known[row["experiment"]].arms
         check(row["arm"] in arms, "arm", f"one of {', '.join(arms)}")
-        check(not row["versus"] or row["versus"] in arms, "versus", f"one of {', '.join(arms)}")
+        alone = row["compare"] in ("within", "value") and not row["versus"]
+        check(alone or row["versus"] in arms, "versus", f"one of {', '.join(arms)}")
     if row["compare"] in ("exact", "at-most"):
-        check(row["metric"].split()[0] in arithmetic.METRICS, "metric", "a metric of arithmetic.py")
+        nets = ", ".join(spec.NETWORKS)
+        check(row["arm"] in spec.NETWORKS, "arm", f"a net: {nets}")
+        check(row["metric"].split(" ")[0] in arithmetic.METRICS, "metric",
+              "a metric of arithmetic.py")  # fmt: skip
+        try:
+            arithmetic.compute(row["metric"], row["arm"])
+        except (ValueError, TypeError) as error:
+            check(False, "metric", f"one that can be computed ({error})")
         check(bool(row["paper_value"]), "paper_value", "a number")
         check(row["compare"] == "at-most" or bool(row["precision"]), "precision", "a number")
     elif row["compare"] in ("difference", "ratio", "within") and row["experiment"]:

@@ -40,14 +40,18 @@ class Experiment:
         self, arm: str, root: Path | str = records.RUNS, *, smoke: bool = False
     ) -> RunConfig:
         """The resolved configuration of an arm. With a sweep, its rate comes from the records."""
-        if arm not in self.arms:
-            raise ValueError(f"{self.name} has no arm {arm!r}; arms: {', '.join(self.arms)}")
+        self.check_arm(arm)
         config = RunConfig.from_dict({**self.preset, **self.arms[arm]})
         if self.sweep and not smoke:
             config = config.replace(lr=chosen_rate(self, arm, root))
         elif self.sweep:
             config = config.replace(lr=sorted(self.sweep["lr"][arm])[1])
         return config.replace(data="embedded", **self.smoke) if smoke else config
+
+    def check_arm(self, arm: str) -> None:
+        """ValueError listing the arms if there is none of that name."""
+        if arm not in self.arms:
+            raise ValueError(f"{self.name} has no arm {arm!r}; arms: {', '.join(self.arms)}")
 
     def sweep_experiment(self) -> Experiment:
         """The sweep as an experiment of its own: one arm for each rate of each arm."""
@@ -78,12 +82,13 @@ def load_experiments(file: Path | str = FILE) -> dict[str, Experiment]:
         missing = sorted(known - {"smoke", "sweep"} - set(table))
         if unknown or missing:
             raise ValueError(f"experiment {name!r}: unknown keys {unknown}, missing keys {missing}")
-        experiment = Experiment(name=name, **{**table, "seeds": check_seeds(table["seeds"])})
-        for arm in experiment.arms:
+        try:
+            experiment = Experiment(name=name, **{**table, "seeds": check_seeds(table["seeds"])})
+        except ValueError as error:
+            raise ValueError(f"experiment {name!r}: {error}") from error
+        for arm, changes in experiment.arms.items():
             try:
-                RunConfig.from_dict(
-                    {**experiment.preset, **experiment.arms[arm], **experiment.smoke}
-                )
+                RunConfig.from_dict({**experiment.preset, **changes}).replace(**experiment.smoke)
             except ValueError as error:
                 raise ValueError(f"experiment {name!r}, arm {arm!r}: {error}") from error
         if experiment.sweep:
@@ -140,6 +145,7 @@ def load_run(
     experiment: Experiment, arm: str, seed: int, root: Path | str = records.RUNS
 ) -> RunRecord:
     """The record of one run; RecordError naming the command when it is missing or stale."""
+    experiment.check_arm(arm)
     path = records.record_path(experiment.name, arm, seed, root)
     command = f"alexnet-repro run {experiment.name} --arm {arm} --seed {seed}"
     if not path.exists():
@@ -162,7 +168,7 @@ def run_or_load(
     seeds: Iterable[int] | None = None,
     arms: Iterable[str] | None = None,
     epochs: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     data_root: Path | str | None = None,
     out_dir: Path | str | None = None,
     quiet: bool = False,
@@ -171,7 +177,8 @@ def run_or_load(
 
     mode "load" reads committed records and never trains; "train" computes what is not already in
     out_dir; "smoke" trains for seconds on the embedded data set (seed 0), which earns no verdict.
-    epochs: another length than the experiment's (not with "load"). out_dir: default .scratch/,
+    epochs: another length than the experiment's (not with "load"). device: another torch device
+    than the experiment's. out_dir: default .scratch/,
     never runs/. Raises ValueError for an unknown name, mode, arm or seed, RecordError as load_run.
     """
     if mode not in MODES:
@@ -181,6 +188,8 @@ def run_or_load(
     if seeds is None and mode == "smoke":
         chosen = (0,)
     names = list(experiment.arms) if arms is None else list(arms)
+    for arm in names:
+        experiment.check_arm(arm)
     pairs = [(arm, seed) for arm in names for seed in chosen]
     if mode == "load":
         if epochs is not None:
@@ -191,8 +200,9 @@ def run_or_load(
         folder = folder / records.code_digest()[:12]
     found = []
     for arm, seed in pairs:
-        config = experiment.config(arm, smoke=mode == "smoke").replace(device=device)
-        config = config if epochs is None else config.replace(epochs=epochs)
+        config = experiment.config(arm, smoke=mode == "smoke")
+        given = {"device": device, "epochs": epochs}
+        config = config.replace(**{k: v for k, v in given.items() if v is not None})
         found.append(compute(experiment, arm, seed, config, folder, data_root, quiet))
     return found
 

@@ -103,11 +103,15 @@ class RunRecord:
         where = f"record {self.experiment}/{self.arm}"
         if type(self.seed) is not int or self.seed < 0:
             raise RecordError(f"{where}: seed wants an integer >= 0, got {self.seed!r}")
+        for name in ("config", "metrics", "provenance"):
+            if not isinstance(getattr(self, name), dict):
+                raise RecordError(f"{where}: {name} wants a table of names and values")
         missing = [c for c in CURVE if c not in self.curve]
         if missing:
             raise RecordError(f"{where}: its curve lacks the columns {', '.join(missing)}")
         for name, value in self.metrics.items():
-            if name.endswith("error") and not 0 <= value <= 1:
+            number = isinstance(value, (int, float))
+            if name.endswith("error") and not (number and 0 <= value <= 1):
                 raise RecordError(f"{where}: {name} wants a fraction in [0, 1], got {value!r}")
 
 
@@ -123,7 +127,11 @@ def load_runs(experiment: str, root: Path | str = RUNS) -> list[RunRecord]:
 
 
 def git_state() -> dict[str, Any]:
-    """The commit and whether tracked code differed from it (records under runs/ do not count)."""
+    """The commit, and whether the files differed from it.
+
+    New files count, for a module that git does not know can change a result; what git ignores and
+    the records under runs/ do not.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
         dirty = bool(_git("status", "--porcelain", "--", ".", ":!runs"))

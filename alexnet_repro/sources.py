@@ -9,10 +9,13 @@ the central square is cut out, as §2 says.
 from __future__ import annotations
 
 import io
+import lzma
+import re
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -52,18 +55,23 @@ def prepare(
         raise FileNotFoundError(f"no such source: {source}")
     if out.exists() and not force:
         raise FileExistsError(f"{out} exists already; add --force to prepare it again")
-    listed = _Listing(_names(source))
-    side = side or _common_side(source, listed)
-    need = 3 * side * side * len(listed.label)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(out.parent).free
-    if need > free:
-        raise OSError(f"preparing {source} needs {need:,} bytes in {out.parent}, {free:,} are free")
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        folder = Path(temporary) / out.name
-        folder.mkdir()
-        skipped = _write_arrays(source, listed, folder, side, skip_bad, convert)
-        data.finish(folder, out, listed.classes, source.name, skipped)
+    try:
+        listed = _Listing(_names(source))
+        side = side or _common_side(source, listed)
+        need = 3 * side * side * len(listed.label)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(out.parent).free
+        if need > free:
+            raise OSError(
+                f"preparing {source} needs {need:,} bytes in {out.parent}, {free:,} are free"
+            )
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+            folder = Path(temporary) / out.name
+            folder.mkdir()
+            skipped = _write_arrays(source, listed, folder, side, skip_bad, convert)
+            data.finish(folder, out, listed.classes, source.name, skipped)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+        raise ValueError(f"{source} is damaged: {error}") from error
     return out
 
 
@@ -112,6 +120,8 @@ class _Listing:
             line.split("\t")[0]: line.split("\t")[1]
             for line in notes.get("val_annotations.txt", "").splitlines()
         }
+        if annotated:  # Tiny ImageNet's own test images carry no labels
+            files = [n for n in files if not re.search(r"(^|/)test/images/[^/]*$", n)]
         places = {name: _place(name, annotated) for name in files}
         found = {split for split, _ in places.values()}
         if "train" not in found:
@@ -228,11 +238,14 @@ def _write_arrays(
     source: Path, listed: _Listing, folder: Path, side: int, skip_bad: bool, convert: bool
 ) -> list[str]:
     """Decode every listed image into the memory-mapped arrays of its split; return the skipped."""
-    order: dict[str, Iterator[int]] = {}
+    place: dict[str, int] = {}
     images, labels = {}, {}
     for split in {s for s, _ in listed.label.values()}:
-        n = sum(s == split for s, _ in listed.label.values())
-        order[split] = iter(np.random.default_rng(SHUFFLE_SEED).permutation(n).tolist())
+        names = sorted(name for name, (s, _) in listed.label.items() if s == split)
+        n = len(names)
+        # shuffled from the sorted names: a folder and its archive in any order make the same set
+        order = np.random.default_rng(SHUFFLE_SEED).permutation(n).tolist()
+        place |= dict(zip(names, order, strict=True))
         images[split] = np.lib.format.open_memmap(
             folder / f"{split}-images.npy", "w+", np.uint8, (n, 3, side, side)
         )
@@ -243,7 +256,7 @@ def _write_arrays(
             if name not in listed.label:
                 continue
             split, label = listed.label[name]
-            at = next(order[split])
+            at = place[name]
             try:
                 images[split][at] = decode(read(), name, side, convert=convert)
                 labels[split][at] = label

@@ -70,7 +70,9 @@ def table(rows: Iterable[dict[str, str]], caption: str, *, right: Sequence[str] 
     """An HTML table from rows of ready HTML; below 600 px each row becomes a card."""
     rows = list(rows)
     names = list(rows[0])
-    head = "".join(f'<th scope="col">{html.escape(n)}</th>' for n in names)
+    head = "".join(
+        f'<th scope="col"{" class=num" if n in right else ""}>{html.escape(n)}</th>' for n in names
+    )
     body = "".join(
         "<tr>"
         + "".join(

@@ -145,6 +145,8 @@ def judge(
         return verdict("unclear", "neither arm got there in every run")
     if low <= 0 <= high:
         return verdict("unclear", "the interval holds no effect")
+    if (bound == "lower" and mean < 0) or (bound == "upper" and mean > 0):
+        return verdict("unclear", f"the {bound} bound leaves both sides open")
     if np.sign(mean) != expected:
         return verdict("opposite", "the interval excludes no effect, on the other side")
     if scaled:

@@ -188,7 +188,10 @@ def test_nothing_is_trained_twice(mode, seeds, data, trained, tmp_path):
     assert (len(trained), trained[-1][0].device) == (len(first) + 1, "cuda")
     with pytest.raises(RecordError, match=r"overlap-seed0.json holds another configuration; del"):
         again(epochs=3)
-    saved = records.load_runs("s34-pooling", tmp_path / mode)
+    root = tmp_path / mode
+    if mode == "smoke":  # under a folder for this version of the code
+        (root,) = root.iterdir()
+    saved = records.load_runs("s34-pooling", root)
     assert [r.provenance["data_sha256"] for r in saved] == [{"train": "0"}] * len(trained)
 
 

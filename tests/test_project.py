@@ -14,7 +14,7 @@ import alexnet_repro
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 PARAMETERS = {
-    "mode": "load", "seeds": None, "epochs": None, "device": "cpu", "data_root": None,
+    "mode": "load", "seeds": None, "epochs": None, "device": None, "data_root": None,
     "out_dir": None,
 }  # fmt: skip
 # names that conda-forge spells differently

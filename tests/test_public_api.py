@@ -36,7 +36,7 @@ API = {
     "claims": {"load_claims": None, "verdict": "claim, runs=()", "scoreboard": None},
     "experiments": {
         "load_experiments": None,
-        "run_or_load": "name, mode='load', *, seeds=None, arms=None, epochs=None, device='cpu', "
+        "run_or_load": "name, mode='load', *, seeds=None, arms=None, epochs=None, device=None, "
         "data_root=None, out_dir=None, quiet=False",
     },
     "records": {"RunRecord": None, "load_runs": None},

@@ -174,9 +174,12 @@ def test_git_state(repository):
     assert records.git_state() == {"commit": state["commit"], "dirty": True}
 
 
-def test_only_tracked_files_make_the_tree_dirty(repository):
-    (repository / "notes.txt").write_text("not tracked")
+def test_a_new_file_makes_the_tree_dirty_an_ignored_one_does_not(repository):
+    (repository / ".git/info/exclude").write_text("ignored.txt\n")
+    (repository / "ignored.txt").write_text("ignored")
     assert records.git_state()["dirty"] is False
+    (repository / "new.py").write_text("not tracked")
+    assert records.git_state()["dirty"] is True
 
 
 def test_without_git_the_state_is_unknown(tmp_path, monkeypatch):

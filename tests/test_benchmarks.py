@@ -1,0 +1,21 @@
+"""Each benchmark still runs, at a small size; it checks that its two sides agree, never a time."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda p: p.stem)
+def test_benchmark_runs_small(path):
+    environment = {**os.environ, "BENCH_SMALL": "1", "BENCH_PAIRS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(path)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\d\.\d\dx our time", done.stdout)
