@@ -2,18 +2,18 @@
 
 Which module holds which section of the paper:
 
-======  ==========================================================  ===================
-§2      data set: rescale, centre crop, mean image                  data, sources, embedded
-§3.1    ReLU, tanh                                                  model
-§3.2    two columns (grouped convolutions)                          spec, model
-§3.3    local response normalisation                                layers
-§3.4    overlapping pooling                                         layers
-§3.5    the networks as data; shapes, parameters, neurons           spec
-§4.1    crops, reflections, ten crops                               augment
-§4.2    dropout as printed                                          layers
-§5      update rule; training loop; initialisation                  optim, train, model
-§6      top-1 and top-5 error, ten-crop evaluation                  evaluate
-======  ==========================================================  ===================
+======  ===============================================  ==================================
+§2      data set: rescale, centre crop, mean image       data, sources, archives, embedded
+§3.1    ReLU, tanh                                       model
+§3.2    two columns (grouped convolutions)               spec, model
+§3.3    local response normalisation                     layers
+§3.4    overlapping pooling                              layers
+§3.5    the networks as data; shapes, parameters, neuronsspec
+§4.1    crops, reflections, ten crops                    augment
+§4.2    dropout as printed                               layers
+§5      update rule; training loop; initialisation       optim, train, model
+§6      top-1 and top-5 error, ten-crop evaluation       evaluate
+======  ===============================================  ==================================
 
 The study itself: claims (ledger, verdicts), experiments, config, records, figures, cli.
 Importing the package loads nothing heavy; the reading half (claims, experiments, config,

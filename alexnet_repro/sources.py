@@ -9,22 +9,17 @@ the central square is cut out, as §2 says.
 from __future__ import annotations
 
 import io
-import lzma
 import re
 import shutil
-import tarfile
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from alexnet_repro import data
+from alexnet_repro import archives, data
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 SPLITS = {"train": "train", "training": "train", "val": "test", "valid": "test", "test": "test"}
@@ -56,7 +51,7 @@ def prepare(
     if out.exists() and not force:
         raise FileExistsError(f"{out} exists already; add --force to prepare it again")
     try:
-        listed = _Listing(_names(source))
+        listed = _Listing(archives.members(source))
         side = side or _common_side(source, listed)
         need = 3 * side * side * len(listed.label)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +65,7 @@ def prepare(
             folder.mkdir()
             skipped = _write_arrays(source, listed, folder, side, skip_bad, convert)
             data.finish(folder, out, listed.classes, source.name, skipped)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+    except archives.DAMAGED as error:
         raise ValueError(f"{source} is damaged: {error}") from error
     return out
 
@@ -152,43 +147,9 @@ def _place(name: str, annotated: dict[str, str]) -> tuple[str, str]:
     return (SPLITS[parts[at[-1]].lower()] if at else "train"), parts[-1]
 
 
-def _names(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Each file of a folder, zip or tar with a function that reads it, in stored order."""
-    if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.is_file():
-                yield path.relative_to(source).as_posix(), path.read_bytes
-    elif zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            for info in archive.infolist():
-                if not info.is_dir():
-                    yield _inside(info.filename, source), partial(archive.read, info)
-    elif tarfile.is_tarfile(source):
-        # a stream: a solid .tar.xz cannot be read out of order
-        with tarfile.open(source, "r|*") as stream:
-            for member in stream:
-                if member.isfile():
-                    yield _inside(member.name, source), partial(_member, stream, member)
-    else:
-        raise ValueError(f"{source} is neither a folder nor a zip nor a tar archive")
-
-
-def _member(stream: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    content = stream.extractfile(member)
-    assert content is not None  # isfile() said so
-    return content.read()
-
-
-def _inside(name: str, source: Path) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{source}: member {name!r} leaves the archive; refused")
-    return str(path)
-
-
 def _common_side(source: Path, listed: _Listing) -> int:
     """32 or 64 where the first image has that size, else 256 (§2)."""
-    for name, read in _names(source):
+    for name, read in archives.members(source):
         if name in listed.label:
             try:
                 size = Image.open(io.BytesIO(read())).size
@@ -252,7 +213,7 @@ def _write_arrays(
         labels[split] = np.full(n, -1, np.int64)
     skipped = []
     with tqdm(total=len(listed.label), unit="img", desc=source.name) as bar:
-        for name, read in _names(source):
+        for name, read in archives.members(source):
             if name not in listed.label:
                 continue
             split, label = listed.label[name]

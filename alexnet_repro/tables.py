@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import collections
-import difflib
 import html
 import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from IPython.display import HTML
 
-from alexnet_repro import arithmetic, claims, spec, verdicts
+from alexnet_repro import claims, verdicts
 from alexnet_repro.claims import Claim
 from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
@@ -142,56 +140,6 @@ def provenance(runs: Sequence[RunRecord]) -> str:
     return f'{note}<p class="provenance">{text}</p>'
 
 
-def layers(net: str, caption: str = "") -> HTML:
-    """§3.5 The layer table of a net, made by spec.trace."""
-    chosen = spec.get(net)
-    rows = []
-    for row in spec.trace(chosen).itertuples():
-        size = "×".join(str(v) for v in row.shape)
-        numbers = (row.weights, row.biases, row.neurons, row.macs)
-        shown = [f"{v:,}" if v else "" for v in numbers]
-        names = ("weights", "biases", "neurons", "multiply-adds")
-        rows.append(
-            {"layer": row.layer, "output": size, **dict(zip(names, shown, strict=True)),
-             "sees, pixels": str(row.receptive_field), "step": str(row.step)}
-        )  # fmt: skip
-    total = f"{arithmetic.parameters(net):,} parameters"
-    right = ("output", *names, "sees, pixels", "step")
-    return HTML(table(rows, caption or f"{net}: {chosen.source}; {total}", right=right))
-
-
-def side_by_side(left: str, right: str, caption: str) -> HTML:
-    """§3.5 The rows of two nets in running order, beside each other, with what sets them apart."""
-
-    def text(row: spec.Layer | None) -> str:
-        if row is None:
-            return ""
-        detail = {
-            "conv": f"{row.out} kernels of {row.size}×{row.size}, stride {row.stride}",
-            "fc": f"{row.out} units",
-            "lrn": f"over {row.size} channels{', per column, alpha / n' * row.alpha_over_n}",
-            "mapnorm": f"{row.size}×{row.size} within each map, not in the paper",
-            "maxpool": f"{row.size}×{row.size}, stride {row.stride}",
-            "dropout": "one half",
-        }.get(row.kind, "")
-        columns = ", own column only" if row.kind == "conv" and row.groups == 2 else ""
-        return f"<strong>{row.name}</strong> {detail}{columns}"
-
-    a, b = spec.get(left).layers, spec.get(right).layers
-    rows = []
-    matcher = difflib.SequenceMatcher(None, [r.name for r in a], [r.name for r in b], False)
-    for _, i1, i2, j1, j2 in matcher.get_opcodes():
-        for one, two in itertools.zip_longest(a[i1:i2], b[j1:j2]):
-            same = text(one) == text(two)
-            rows.append(
-                {
-                    left: text(one),
-                    right: text(two) if same or two is None else f"<mark>{text(two)}</mark>",
-                }
-            )
-    return HTML(table(rows, caption))
-
-
 def landing() -> HTML:
     """The scoreboard: one sentence, the counts, the trained claims, the arithmetic ones folded."""
     board = [(c, claims.verdict(c, claims.committed_runs(c))) for c in claims.load_claims()]
@@ -260,23 +208,6 @@ def ledger() -> HTML:
             }
         )
     return HTML(table(rows, "All claims", right=("paper", "original code")))
-
-
-def input_sizes() -> HTML:
-    """§3.5 The side of conv1's output for the input sizes and roundings that are in use."""
-    conv1 = spec.get("alexnet").layers[0]
-    cases = [
-        ("224, rounded up", "the original code: 3 zeros right and bottom", 224, conv1),
-        ("224, rounded down", "the usual rule", 224, replace(conv1, ceil=False)),
-        ("224, padding 2", "torchvision: shifts every window", 224,
-         replace(conv1, ceil=False, padding=2)),
-        ("227, no padding", "Caffe and most replications", 227, replace(conv1, ceil=False)),
-    ]  # fmt: skip
-    rows = [
-        {"input": name, "who": who, "output of conv1": str(spec.out_size(layer, side))}
-        for name, who, side, layer in cases
-    ]
-    return HTML(table(rows, "224 against 227", right=("output of conv1",)))
 
 
 def epochs_table(runs: Sequence[RunRecord]) -> HTML:
