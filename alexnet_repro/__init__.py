@@ -8,7 +8,7 @@ Which module holds which section of the paper:
 §3.2    two columns (grouped convolutions)               spec, model
 §3.3    local response normalisation                     layers
 §3.4    overlapping pooling                              layers
-§3.5    the networks as data; shapes, parameters, neuronsspec
+§3.5    the networks as data; shapes, counts             spec
 §4.1    crops, reflections, ten crops                    augment
 §4.2    dropout as printed                               layers
 §5      update rule; training loop; initialisation       optim, train, model
