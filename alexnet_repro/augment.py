@@ -118,9 +118,9 @@ class RGBPCA:
         """What is added to every pixel of an image: n x 3 (red, green, blue) in grey levels.
 
         reading "paper": alpha times eigenvalue, as printed, of pixels divided by `unit`. The
-        printed formula depends on that unit, which the paper does not give: 255 means pixels in 0..1, 1
-        means raw ones, where the shift destroys the image. reading "original": alpha times the
-        standard deviation, as the code has it; the same for every unit.
+        printed formula depends on that unit, which the paper does not give: 255 means pixels in
+        0..1, 1 means raw ones, where the shift destroys the image. reading "original": alpha
+        times the standard deviation, as the code has it; the same for every unit.
         """
         if reading == "paper":
             scale = self.eigenvalues / unit

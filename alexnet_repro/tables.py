@@ -58,7 +58,9 @@ def show_ours(found: Verdict, unit: str) -> str:
         return "–"
     prefix = {"lower": "≥ ", "upper": "≤ "}.get(found.bound, "")
     text = prefix + show_value(found.ours, unit)
-    if found.n:
+    if found.n == 1:
+        text += "<br><small>n = 1, no interval</small>"
+    elif found.n:
         low, high = (show_value(v, unit).removesuffix(" points") for v in (found.low, found.high))
         text += f"<br><small>95 %: {low} to {high}, n = {found.n}</small>"
     return text
