@@ -1,4 +1,4 @@
-"""§5 The printed update rule."""
+"""§5 The printed update rule, and the learning rate divided by ten on a plateau."""
 
 from __future__ import annotations
 
@@ -61,3 +61,54 @@ def parameter_groups(
         {"params": weights, "lr": lr, "weight_decay": weight_decay},
         {"params": biases, "lr": lr * bias_lr_factor, "weight_decay": 0.0},
     ]
+
+
+class DivideByTenOnPlateau:
+    """§5 Divide every learning rate by ten when the validation error stops improving.
+
+    The paper did this by hand, three times. Here: when `patience` epochs in a row have not
+    improved on the best error by more than min_improvement (a fraction), at most `drops` times.
+    The count starts anew after a drop. Raises ValueError for drops < 0 or patience < 1, and for an
+    error outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        *,
+        drops: int = 3,
+        patience: int,
+        min_improvement: float,
+    ) -> None:
+        if drops < 0 or patience < 1 or min_improvement < 0:
+            raise ValueError(
+                f"DivideByTenOnPlateau wants drops >= 0, patience >= 1 and min_improvement >= 0, "
+                f"got {drops}, {patience}, {min_improvement}"
+            )
+        self.optimizer = optimizer
+        self.drops, self.patience, self.min_improvement = drops, patience, min_improvement
+        self.best, self.waited, self.dropped = float("inf"), 0, 0
+
+    def step(self, error: float) -> bool:
+        """Call after each epoch with the validation error, a fraction; True if the rate dropped."""
+        if not 0 <= error <= 1:
+            raise ValueError(f"DivideByTenOnPlateau wants an error in [0, 1], got {error!r}")
+        if error < self.best - self.min_improvement:
+            self.best, self.waited = error, 0
+            return False
+        self.waited += 1
+        if self.waited < self.patience or self.dropped == self.drops:
+            return False
+        for group in self.optimizer.param_groups:
+            group["lr"] /= 10
+        self.dropped, self.waited = self.dropped + 1, 0
+        return True
+
+    def state_dict(self) -> dict[str, float | int]:
+        """What a resumed run needs; the learning rates are in the optimiser's own state."""
+        return {"best": self.best, "waited": self.waited, "dropped": self.dropped}
+
+    def load_state_dict(self, state: dict[str, float | int]) -> None:
+        """Go on from state_dict()."""
+        self.best = float(state["best"])
+        self.waited, self.dropped = int(state["waited"]), int(state["dropped"])

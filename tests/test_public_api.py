@@ -24,10 +24,14 @@ API = {
         "draw_crops": "n, image_size, crop_size, generator, *, flip=True",
         "apply_crops": "images, draws, crop_size",
         "ten_crop": "images, crop_size",
+        "RGBPCA": "eigenvalues, eigenvectors",
     },
     "data": {"load": "name, split, root=None", "MeanImage": "values"},
     "sources": {"prepare": "source, out, *, side=None, skip_bad=False, convert=False, force=False"},
-    "optim": {"PaperSGD": "params, lr, momentum=0.9, weight_decay=0.0005"},
+    "optim": {
+        "PaperSGD": "params, lr, momentum=0.9, weight_decay=0.0005",
+        "DivideByTenOnPlateau": "optimizer, *, drops=3, patience, min_improvement",
+    },
     "evaluate": {
         "topk_error": "scores, labels, k",
         "ten_crop_probabilities": "net, images, view",
