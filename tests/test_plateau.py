@@ -41,7 +41,7 @@ def test_state_restores_exactly(cut):
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="patience >= 1 .* got 3, 0, 0.01"):
+    with pytest.raises(ValueError, match=r"patience >= 1 .* got 3, 0, 0.01"):
         make(patience=0)
     with pytest.raises(ValueError, match=r"wants an error in \[0, 1\], got 37.5"):
         make()[1].step(37.5)
