@@ -99,7 +99,7 @@ def paired(
     """
     ax = _axes(4.6, 3.6)
     for a, b in zip(left, right, strict=True):
-        ax.plot([0, 1], [100 * a, 100 * b], "-o", color=BLUE, lw=1.2, ms=4, alpha=0.8)
+        ax.plot([0, 1], [100 * a, 100 * b], "-o", color=BLUE, lw=1.4, ms=5)
     for x, values in enumerate((left, right)):
         mean = 100 * float(np.mean(values))
         ax.plot([x - 0.12, x + 0.12], [mean, mean], color=RED, lw=3)
