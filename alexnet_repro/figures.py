@@ -28,7 +28,6 @@ STYLE: Any = {
     "axes.grid": True,
     "grid.color": "#888888",
     "grid.alpha": 0.25,
-    "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "alexnet-repro",
     "figure.facecolor": "none",
@@ -67,7 +66,7 @@ def training_error(runs: Sequence[RunRecord], target: float = 0.25, title: str =
         ha="right", va="bottom",
     )  # fmt: skip
     ax.set(xlabel="epochs", ylabel="training error, %", xlim=(0, None), ylim=(0, 100), title=title)
-    ax.legend(loc="upper right", title="one curve a seed")
+    ax.legend(loc="upper right", title="one curve a seed", frameon=False)
     return ax
 
 
@@ -86,7 +85,7 @@ def sweep(found: pd.DataFrame, title: str = "") -> Axes:
     ax.set(
         xscale="log", xlabel="learning rate", ylabel="training error, %", ylim=(0, 100), title=title
     )
-    ax.legend(title="ring: chosen", loc="lower left")
+    ax.legend(title="ring: chosen", loc="lower left", frameon=False)
     return ax
 
 
