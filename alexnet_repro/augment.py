@@ -19,18 +19,41 @@ class Draws:
 
 
 def draw_crops(
-    n: int, image_size: int, crop_size: int, generator: torch.Generator, *, flip: bool = True
+    n: int,
+    image_size: int,
+    crop_size: int,
+    generator: torch.Generator,
+    *,
+    flip: bool = True,
+    chunk: int = 1,
 ) -> Draws:
     """§4.1 One uniform crop position and one fair reflection for each of n images.
 
-    A 256-pixel image has 33 x 33 positions for a 224-pixel crop. The original code shared one draw
-    among 32 consecutive images; here each image has its own (D3).
+    A 256-pixel image has 33 x 33 positions for a 224-pixel crop. chunk: how many consecutive images
+    share one draw, 32 in the original code; by default each image has its own (D3).
+    Raises ValueError for a crop that does not fit and for chunk < 1.
     """
-    span = _span(image_size, crop_size) + 1
-    top, left = (torch.randint(span, (n,), generator=generator) for _ in range(2))
+    if chunk < 1:
+        raise ValueError(f"draw_crops wants chunk >= 1, got {chunk}")
+    span, draws = _span(image_size, crop_size) + 1, -(-n // chunk)
+    top, left = (torch.randint(span, (draws,), generator=generator) for _ in range(2))
     # drawn even where it is not used: arms with and without reflections see the same places
-    mirrored = (torch.rand(n, generator=generator) < 0.5) & flip
-    return Draws(top, left, mirrored)
+    mirrored = (torch.rand(draws, generator=generator) < 0.5) & flip
+    return Draws(*(d.repeat_interleave(chunk)[:n] for d in (top, left, mirrored)))
+
+
+def center_draws(n: int, image_size: int, crop_size: int) -> Draws:
+    """The centre crop of each of n images, unmirrored, in the form of draw_crops."""
+    start = torch.full((n,), _span(image_size, crop_size) // 2)
+    return Draws(start, start, torch.zeros(n, dtype=torch.bool))
+
+
+def matching_mean(mean: Tensor, draws: Draws, crop_size: int) -> Tensor:
+    """§2 The mean image cut and mirrored as each image is: C x H x W -> N x C x crop x crop.
+
+    The original subtracts the central part of the mean from every crop instead.
+    """
+    return apply_crops(mean.expand(len(draws.top), *mean.shape), draws, crop_size)
 
 
 def apply_crops(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
@@ -135,7 +158,8 @@ class RGBPCA:
     ) -> Tensor:
         """Shift float images, n x 3 x H x W in grey levels, by one draw each; same shape and dtype.
 
-        "original" also divides by 1.1, as the code does. Raises ValueError for images that are not
+        "original" also divides by 1.1, as the code does; it does so after the mean is subtracted,
+        so images should be centred there. Raises ValueError for images that are not
         float, and for pixels that all lie in 0..1, where 0..255 is meant.
         """
         if not images.is_floating_point() or images.shape[:2] != (len(alphas), 3):

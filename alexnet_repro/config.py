@@ -34,7 +34,25 @@ class RunConfig:
         choices=("centred", "standardised"),
     )
     crop: int = _key(0, "§4.1 side of the random training crop; 0: whole image", "pixels", low=0)
+    crop_position: str = _key(
+        "random", "§4.1 where training crops are cut", choices=("random", "centre")
+    )
+    crop_chunk: int = _key(
+        1, "§4.1 consecutive images that share a crop; the original: 32", "images", low=1
+    )
     flip: bool = _key(False, "§4.1 random horizontal reflections in training")
+    mean_part: str = _key(
+        "central",
+        "§2 the part of the mean image that a crop loses: the central one, as in the original, or "
+        "the one at the crop's own place",
+        choices=("central", "matching"),
+    )
+    colour_noise: str = _key(
+        "none", "§4.1 see augment.RGBPCA; 0..1 pixels", choices=("none", "paper", "original")
+    )
+    colour_noise_epochs: int = _key(
+        0, "§4.1 epochs with colour noise, the original ends it early; 0: all", "epochs", low=0
+    )
     lr: float = _key(0.01, "§5 learning rate of the weights", "per update", low=0)
     bias_lr_factor: float = _key(1.0, "learning rate of the biases over that of the weights", low=0)
     momentum: float = _key(0.9, "§5", low=0)

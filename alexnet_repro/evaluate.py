@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,26 +42,51 @@ def topk_error(scores: Tensor, labels: Tensor, k: int) -> float:
 class View:
     """How uint8 images become what the net sees: mean subtracted, scaled, on a device."""
 
-    mean: Tensor  # C x crop x crop, grey levels: the central part, for every crop (§2)
+    whole: Tensor  # C x H x W: the mean image, grey levels
     scale: float  # divides the centred pixels; 1 keeps them as they are
     crop: int
     device: torch.device
+    matching: bool = False  # subtract the part of the mean at the crop's place, not the centre
 
     @classmethod
-    def of(cls, data: DataSet, crop: int, standardised: bool, device: str = "cpu") -> View:
+    def of(
+        cls,
+        data: DataSet,
+        crop: int,
+        standardised: bool,
+        device: str = "cpu",
+        *,
+        mean_part: str = "central",
+    ) -> View:
         """The view that a run's configuration asks for; crop 0 means the whole image."""
         crop = crop or data.images.shape[-1]
-        mean = torch.from_numpy(np.ascontiguousarray(data.mean.central(crop))).to(device)
-        return cls(mean, data.std if standardised else 1.0, crop, torch.device(device))
+        data.mean.central(crop)  # raises ValueError where the crop does not fit
+        whole = torch.from_numpy(np.ascontiguousarray(data.mean.values)).to(device)
+        scale = data.std if standardised else 1.0
+        return cls(whole, scale, crop, torch.device(device), mean_part == "matching")
 
-    def __call__(self, crops: Tensor) -> Tensor:
-        """... x C x crop x crop uint8 (0..255) -> the same shape in float32, channels last."""
-        if crops.dtype != torch.uint8 or crops.shape[-2:] != self.mean.shape[-2:]:
+    @property
+    def mean(self) -> Tensor:
+        """The central part of the mean image, C x crop x crop."""
+        return augment.center_crop(self.whole, self.crop)
+
+    def __call__(
+        self,
+        crops: Tensor,
+        mean: Tensor | None = None,
+        noise: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """... x C x crop x crop uint8 (0..255) -> the same shape in float32, channels last.
+
+        mean: what to subtract in place of the central part. noise: applied to the centred pixels.
+        """
+        if crops.dtype != torch.uint8 or crops.shape[-2:] != (self.crop, self.crop):
             raise ValueError(
                 f"wanted uint8 crops of {self.crop} pixels (0..255), "
                 f"got {tuple(crops.shape)} of {crops.dtype}"
             )
-        x = (crops.to(self.device).float() - self.mean) / self.scale
+        x = crops.to(self.device).float() - (self.mean if mean is None else mean)
+        x = (noise(x) if noise else x) / self.scale
         return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
@@ -128,5 +153,10 @@ def ten_crop_probabilities(net: nn.Module, images: Tensor, view: View) -> Tensor
 def _ten_crop_log_probabilities(net: nn.Module, images: Tensor, view: View) -> Tensor:
     # the mean is taken in log space, where the probabilities of a very sure net do not underflow
     crops = augment.ten_crop(images, view.crop)
-    logs = F.log_softmax(net(view(crops.flatten(0, 1))).float(), 1)
+    mean = augment.ten_crop(view.whole[None], view.crop)[0] if view.matching else None
+    logs = F.log_softmax(net(_flat(view(crops, mean))).float(), 1)
     return logs.unflatten(0, (len(images), 10)).logsumexp(1) - math.log(10)
+
+
+def _flat(views: Tensor) -> Tensor:
+    return views.flatten(0, 1).contiguous(memory_format=torch.channels_last)

@@ -57,7 +57,13 @@ def train(
     torch.set_num_threads(config.threads)
     training = data.load(config.data, "train", data_root)
     test = data.load(config.data, "test", data_root)
-    view = View.of(training, config.crop, config.pixels == "standardised", config.device)
+    view = View.of(
+        training, config.crop, config.pixels == "standardised", config.device,
+        mean_part=config.mean_part,
+    )  # fmt: skip
+    components = None
+    if config.colour_noise != "none":
+        components = augment.RGBPCA.fit(training.images)
     net = model.build(
         config.net,
         nonlinearity=config.nonlinearity,
@@ -83,7 +89,11 @@ def train(
         lr = config.lr / 10 ** sum(epoch >= drop for drop in config.lr_drops)
         for group, factor in zip(optimizer.param_groups, (1.0, config.bias_lr_factor), strict=True):
             group["lr"] = lr * factor
-        finite = _epoch(net, optimizer, training, view, config, seed, epoch, quiet)
+        noisy = not config.colour_noise_epochs or epoch < config.colour_noise_epochs
+        finite = _epoch(
+            net, optimizer, training, view, components if noisy else None, config, seed, epoch,
+            quiet,
+        )  # fmt: skip
         steps = (epoch + 1) * -(-len(training) // config.batch)
         _score(result, net, training, view, config, epoch + 1, steps, lr)
         if not (finite and math.isfinite(result.curve[-1]["loss"])):
@@ -109,7 +119,7 @@ def train(
     return result
 
 
-def _epoch(net, optimizer, training, view, config, seed, epoch, quiet) -> bool:
+def _epoch(net, optimizer, training, view, components, config, seed, epoch, quiet) -> bool:
     """One pass over the training split in a fresh order; False if the loss stopped being finite."""
     net.train()
     masks = stream(seed, "dropout", epoch, config.device)
@@ -117,7 +127,7 @@ def _epoch(net, optimizer, training, view, config, seed, epoch, quiet) -> bool:
         if isinstance(module, PaperDropout):
             module.generator = masks
     order = torch.randperm(len(training), generator=stream(seed, "order", epoch))
-    crops = stream(seed, "crops", epoch)
+    crops, colours = stream(seed, "crops", epoch), stream(seed, "colours", epoch)
     bar = tqdm(
         range(0, len(order), config.batch), f"epoch {epoch + 1}/{config.epochs}",
         unit="batch", disable=quiet, leave=False,
@@ -127,19 +137,38 @@ def _epoch(net, optimizer, training, view, config, seed, epoch, quiet) -> bool:
         index = order[i : i + config.batch].numpy()
         images = torch.from_numpy(training.images[index])
         labels = torch.from_numpy(training.labels[index]).to(view.device)
-        if config.crop or config.flip:
-            draws = augment.draw_crops(
-                len(index), images.shape[-1], view.crop, crops, flip=config.flip
-            )
-            images = augment.apply_crops(images, draws, view.crop)
+        images = _seen(images, view, components, config, crops, colours)
         with torch.autocast(view.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            loss = F.cross_entropy(net(view(images)), labels)
+            loss = F.cross_entropy(net(images), labels)
         if i % (50 * config.batch) == 0 and not loss.isfinite():
             return False
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
     return bool(loss.isfinite())
+
+
+def _seen(images, view, components, config, crops, colours) -> torch.Tensor:
+    """What the net sees of a training batch: cut, mirrored, centred, lit."""
+    mean = noise = None
+    if config.crop or config.flip:
+        draws = augment.draw_crops(
+            len(images), images.shape[-1], view.crop, crops,
+            flip=config.flip, chunk=config.crop_chunk,
+        )  # fmt: skip
+        if config.crop_position == "centre":
+            still = augment.center_draws(len(images), images.shape[-1], view.crop)
+            draws = augment.Draws(still.top, still.left, draws.flip)
+        images = augment.apply_crops(images, draws, view.crop)
+        if view.matching:
+            mean = augment.matching_mean(view.whole.cpu(), draws, view.crop).to(view.device)
+    if components is not None:
+        alphas = components.draw(len(images), colours)
+
+        def noise(x):
+            return components.apply(x, alphas, reading=config.colour_noise)
+
+    return view(images, mean, noise)
 
 
 def _score(result, net, training, view, config, epoch, step, lr) -> None:

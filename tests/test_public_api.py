@@ -21,7 +21,7 @@ API = {
         "initialise": "net, reading, generator=None",
     },
     "augment": {
-        "draw_crops": "n, image_size, crop_size, generator, *, flip=True",
+        "draw_crops": "n, image_size, crop_size, generator, *, flip=True, chunk=1",
         "apply_crops": "images, draws, crop_size",
         "ten_crop": "images, crop_size",
         "RGBPCA": "eigenvalues, eigenvectors",

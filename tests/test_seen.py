@@ -1,0 +1,70 @@
+"""§4.1 §5 What the net sees of a training batch, image by image, and when colour noise ends."""
+
+import pytest
+import torch
+
+from alexnet_repro import augment, data, train
+from alexnet_repro.config import RunConfig
+from alexnet_repro.evaluate import View
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("crop_position", "centre"),
+        ("crop_chunk", 32),
+        ("mean_part", "matching"),
+        ("colour_noise", "paper"),
+        ("colour_noise", "original"),
+    ],
+)
+def test_what_the_net_sees_follows_the_key(key, value):
+    config = RunConfig(crop=24, flip=True, **{key: value})
+    training = data.load("embedded", "train")
+    view = View.of(training, 24, False, mean_part=config.mean_part)
+    raw = torch.from_numpy(training.images[:64])
+    noise = augment.RGBPCA.fit(training.images[:100]) if "noise" in key else None
+
+    def streams():
+        return [torch.Generator().manual_seed(s) for s in (1, 2)]
+
+    seen = train._seen(raw, view, noise, config, *streams())
+    crops, colours = streams()
+    draws = augment.draw_crops(64, 32, 24, crops, chunk=config.crop_chunk)
+    alphas = noise.draw(64, colours) if noise else None
+    for i in range(64):
+        top, left = int(draws.top[i]), int(draws.left[i])
+        if key == "crop_position":
+            top = left = 4
+        cut = raw[i, :, top : top + 24, left : left + 24].float()
+        cut = cut.flip(-1) if draws.flip[i] else cut
+        mean = torch.from_numpy(training.mean.values)
+        part = mean[:, 4:28, 4:28]
+        if key == "mean_part":
+            part = mean[:, top : top + 24, left : left + 24]
+            part = part.flip(-1) if draws.flip[i] else part
+        wanted = cut - part
+        if noise:
+            scale = noise.eigenvalues / 255 if value == "paper" else noise.eigenvalues.sqrt()
+            shift = (noise.eigenvectors * (alphas[i] * scale)).sum(1)
+            wanted = (wanted + shift[:, None, None].float()) / (1.1 if value == "original" else 1)
+        torch.testing.assert_close(seen[i], wanted)
+    if key == "crop_chunk":
+        assert draws.top[:32].unique().numel() == draws.top[32:].unique().numel() == 1
+
+
+@pytest.mark.parametrize(("until", "epochs"), [(0, [0, 1, 2]), (1, [0])])
+def test_colour_noise_ends_after_its_epochs(monkeypatch, until, epochs):
+    noisy = []
+
+    def epoch(net, optimizer, training, view, components, config, seed, number, quiet):
+        if components is not None:
+            noisy.append(number)
+        return True
+
+    monkeypatch.setattr(train, "_epoch", epoch)
+    config = RunConfig(
+        colour_noise="original", colour_noise_epochs=until, epochs=3, train_eval_images=10
+    )
+    train.train(config, 0, quiet=True)
+    assert noisy == epochs
