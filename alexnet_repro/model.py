@@ -66,7 +66,8 @@ def build(
 def _module(layer, inputs, outputs, out: int, nonlinearity: str) -> nn.Module:
     match layer.kind:
         case "conv":
-            return CeilConv2d(
+            kind = CeilConv2d if layer.ceil else nn.Conv2d
+            return kind(
                 inputs[0], out, layer.size, layer.stride, layer.padding, groups=layer.groups
             )
         case "local":
@@ -88,7 +89,7 @@ def _module(layer, inputs, outputs, out: int, nonlinearity: str) -> nn.Module:
             # without padding, torch divides by the pixels inside the map, as the original does
             return nn.AvgPool2d(layer.size, layer.stride, ceil_mode=layer.ceil)
         case "dropout":
-            return PaperDropout()
+            return nn.Dropout() if layer.inverted else PaperDropout()
     raise ValueError(f"layer {layer.name!r} has an unknown kind {layer.kind!r}")
 
 

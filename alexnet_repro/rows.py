@@ -29,6 +29,7 @@ class Layer:
     beta: float = 0.75
     k: float = 2.0
     alpha_over_n: bool = False  # the original divides alpha by the window size
+    inverted: bool = False  # dropout as torch and Caffe have it: rescaled in training, not at test
 
 
 @dataclass(frozen=True)
