@@ -29,7 +29,13 @@ def _split(requirement: str) -> tuple[str, str]:
 def test_environment_has_the_names_and_bounds_of_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["train"], *extras["book"], *extras["dev"]]
+    wanted = [
+        *project["dependencies"],
+        *extras["train"],
+        *extras["book"],
+        *extras["onnx"],
+        *extras["dev"],
+    ]
     wanted = {CONDA.get(n, n): bound for n, bound in map(_split, wanted)}
     lines = re.findall(r"^  - ([\w.-]+)(\S*)$", (ROOT / "environment.yml").read_text(), re.M)
     found = {n: bound for n, bound in lines if n not in ("python", "pip")}
@@ -44,7 +50,13 @@ def test_constraints_pin_every_direct_requirement_within_its_bounds():
     extras = project["optional-dependencies"]
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
     pins = {k.lower().replace("_", "-"): v for k, v in pins.items()}
-    for text in [*project["dependencies"], *extras["train"], *extras["book"], *extras["dev"]]:
+    for text in [
+        *project["dependencies"],
+        *extras["train"],
+        *extras["book"],
+        *extras["onnx"],
+        *extras["dev"],
+    ]:
         requirement = Requirement(text)
         assert pins[requirement.name] in requirement.specifier, text
 
