@@ -1,4 +1,4 @@
-"""alexnet-repro: list | data | run | chapters | scoreboard.
+"""alexnet-repro: list | data | run | diagnose | components | chapters | scoreboard.
 
 Exit codes: 0 done, 1 something failed while running, 2 a mistake in what was asked for.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +87,19 @@ def _parser() -> argparse.ArgumentParser:
     chapters.add_argument("--out", type=Path, help="where the run pages go (.scratch/chapters)")
     chapters.add_argument("--workers", type=int, default=2, help="pages side by side (default 2)")
 
+    diagnose = add(
+        "diagnose", _diagnose, "say, before any training, how much of a net depends on the image",
+        "diagnose --init paper --pixels standardised",
+    )  # fmt: skip
+    diagnose.add_argument("--net", default="alexnet", help="a name in spec.NETWORKS (alexnet)")
+    diagnose.add_argument("--init", choices=("paper", "original", "modern"), default="original")
+    diagnose.add_argument(
+        "--pixels", choices=("centred", "standardised", "unit"), default="centred",
+        help="0..255 minus the mean; that over its deviation; 0..1",
+    )  # fmt: skip
+    diagnose.add_argument("--bias", type=float, help="initial bias where the net has one (1)")
+    diagnose.add_argument("--seed", type=int, default=0, help="of the weights (0)")
+
     board = add("scoreboard", _scoreboard, "print every claim with its verdict", "scoreboard")
     board.add_argument("--decided", action="store_true", help="leave out what nobody has run")
     return parser
@@ -153,6 +167,29 @@ def _run(options: argparse.Namespace) -> int:
             config = config.replace(device=options.device)
         record = experiments.compute(experiment, arm, seed, config, options.out)
         print(f"{name} {arm} seed {seed}: test error {record.metrics['top1_error']:.4f}")
+    return 0
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    import torch
+
+    from alexnet_repro import diagnose, model
+
+    generator = torch.Generator().manual_seed(options.seed)
+    net = model.build(options.net, init=options.init, generator=generator)
+    if options.bias is not None:
+        diagnose.lower_biases(net, options.bias)
+    images = diagnose.probe_images(4, net.spec.input_size, options.pixels)
+    table = diagnose.image_share(net, images)
+    loss, gradient = diagnose.first_loss(net, images)
+    classes = int(net(images[:1]).shape[1])
+    hidden = next(r.name for r in net.spec.layers if r.kind == "fc")
+    share = float(table.set_index("layer")["share"][hidden])
+    print("share: how much of a layer's activity depends on the image")
+    print(table.to_string(index=False, float_format=lambda v: f"{v:.4g}"))
+    print(f"first loss {loss:.4f}; equal scores give ln {classes} = {math.log(classes):.4f}")
+    print(f"length of conv1's first gradient {gradient:.3g}")
+    print(f"{share:.2g} of {hidden} depends on the image: {diagnose.advice(share)}")
     return 0
 
 

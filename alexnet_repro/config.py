@@ -60,6 +60,19 @@ class RunConfig:
     batch: int = _key(128, "§5", "images", low=1)
     epochs: int = _key(1, "passes over the training split", "epochs", low=1)
     lr_drops: tuple[int, ...] = _key((), "§5 divide the rate by ten after these epochs", "epochs")
+    plateau_patience: int = _key(
+        0,
+        "§5 divide by ten, three times at most, when the validation error has not improved for "
+        "this many epochs; 0: do not watch it",
+        "epochs",
+        low=0,
+    )
+    validation_images: int = _key(
+        0, "last n training images, held out to watch the plateau on", "images", low=0
+    )
+    conv1_frozen_from: int = _key(
+        0, "§5 epoch from which conv1 learns no more (original: 72); 0: never", "epochs", low=0
+    )
     stop_at_train_error: float = _key(
         0.0, "stop after the first epoch with a training error at or below this", "fraction", low=0
     )
@@ -73,6 +86,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if bool(self.plateau_patience) != bool(self.validation_images):
+            raise ValueError(
+                "plateau_patience and validation_images go together, got "
+                f"{self.plateau_patience} and {self.validation_images}"
+            )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunConfig:

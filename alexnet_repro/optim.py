@@ -47,20 +47,51 @@ class PaperSGD(torch.optim.Optimizer):
 
 
 def parameter_groups(
-    net: nn.Module, lr: float, weight_decay: float, bias_lr_factor: float = 2.0
+    net: nn.Module,
+    lr: float,
+    weight_decay: float,
+    bias_lr_factor: float = 2.0,
+    *,
+    by_layer: bool = False,
 ) -> list[dict]:
     """Two groups: weights, and biases at bias_lr_factor times the rate and without decay.
 
     The original code trains biases so (epsB = 0.02 beside epsW = 0.01, no decay); the paper is
-    silent on both. A bias is a parameter whose name ends in "bias".
+    silent on both. A bias is a parameter whose name ends in "bias". by_layer: two such groups for
+    each layer, so that set_rate can slow or freeze one. Each group bears "layer" ("" for all) and
+    "factor", its rate over that of the weights.
     """
-    named = list(net.named_parameters())
-    weights = [p for name, p in named if not name.endswith("bias")]
-    biases = [p for name, p in named if name.endswith("bias")]
-    return [
-        {"params": weights, "lr": lr, "weight_decay": weight_decay},
-        {"params": biases, "lr": lr * bias_lr_factor, "weight_decay": 0.0},
-    ]
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        layer = name.rpartition(".")[0] if by_layer else ""
+        groups.setdefault((layer, name.endswith("bias")), []).append(parameter)
+    found = []
+    for (layer, bias), parameters in sorted(groups.items(), key=lambda kv: kv[0][1]):
+        factor, decay = (bias_lr_factor, 0.0) if bias else (1.0, weight_decay)
+        found.append(
+            {
+                "params": parameters, "lr": lr * factor, "weight_decay": decay, "layer": layer,
+                "factor": factor,
+            }
+        )  # fmt: skip
+    return found
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float, layer: str | None = None) -> None:
+    """§5 Set the rate of the weights, and of the biases by their factor; of one layer or of all.
+
+    Rate 0 freezes a layer as the original did with conv1 at the end: its velocity still dies away
+    over some updates. Wants groups of parameter_groups; ValueError for a layer that has no group.
+    """
+    groups = [g for g in optimizer.param_groups if layer is None or g.get("layer") == layer]
+    if not groups:
+        known = ", ".join(dict.fromkeys(str(g.get("layer")) for g in optimizer.param_groups))
+        raise ValueError(
+            f"no group of layer {layer!r}; there are {known or 'none'} "
+            f"(make them with parameter_groups(..., by_layer=True))"
+        )
+    for group in groups:
+        group["lr"] = lr * group["factor"]
 
 
 class DivideByTenOnPlateau:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from alexnet_repro import augment, data, model
+from alexnet_repro import augment, checkpoints, data, model
 from alexnet_repro.config import RunConfig
+from alexnet_repro.diagnose import StuckWarning, StuckWatch
 from alexnet_repro.evaluate import View, evaluate
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.optim import PaperSGD, parameter_groups
+from alexnet_repro.optim import DivideByTenOnPlateau, PaperSGD, parameter_groups, set_rate
+
+WATCH = 10  # updates between two looks at the loss
 
 
 @dataclass
@@ -28,6 +31,26 @@ class Result:
     curve: list[dict[str, Any]] = field(default_factory=list)
     net: model.PaperNet | None = None
     data_sha256: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Run:
+    """What one epoch needs of a run."""
+
+    config: RunConfig
+    seed: int
+    net: model.PaperNet
+    optimizer: PaperSGD
+    training: data.DataSet
+    view: View
+    components: augment.RGBPCA | None
+    watch: StuckWatch
+    quiet: bool
+
+    @property
+    def count(self) -> int:
+        """Training images that are not held out."""
+        return len(self.training) - self.config.validation_images
 
 
 def stream(seed: int, purpose: str, epoch: int = 0, device: str = "cpu") -> torch.Generator:
@@ -72,37 +95,52 @@ def train(
         generator=stream(seed, "weights"),
     )
     net.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = PaperSGD(
-        parameter_groups(net, config.lr, config.weight_decay, config.bias_lr_factor),
-        config.lr,
-        config.momentum,
+    groups = parameter_groups(
+        net, config.lr, config.weight_decay, config.bias_lr_factor,
+        by_layer=config.conv1_frozen_from > 0,
+    )  # fmt: skip
+    optimizer = PaperSGD(groups, config.lr, config.momentum)
+    plateau = DivideByTenOnPlateau(
+        optimizer, patience=config.plateau_patience or 1, min_improvement=0.0
     )
+    held_out = config.validation_images
+    if held_out >= len(training):
+        raise ValueError(f"validation_images is {held_out} of {len(training)} training images")
+    watch = StuckWatch(len(training.classes))
+    run = _Run(config, seed, net, optimizer, training, view, components, watch, quiet)
     result = Result(net=net, data_sha256={"train": training.sha256, "test": test.sha256})
     identity = {"config": config.decides(), "seed": seed, "data": result.data_sha256}
-    start = _resume(checkpoint, identity, net, optimizer, result)
-    if start == 0:
-        _score(result, net, training, view, config, 0, 0, config.lr)
+    parts = {"net": net, "optimizer": optimizer, "plateau": plateau}
+    start, saved = checkpoints.resume(checkpoint, identity, parts)
+    if saved:
+        result.curve, result.metrics = saved["curve"], saved["metrics"]
+    else:
+        _score(result, run, 0, 0, config.lr)
 
     for epoch in range(start, config.epochs):
         if _finished(result, config):
             break
-        lr = config.lr / 10 ** sum(epoch >= drop for drop in config.lr_drops)
-        for group, factor in zip(optimizer.param_groups, (1.0, config.bias_lr_factor), strict=True):
-            group["lr"] = lr * factor
-        noisy = not config.colour_noise_epochs or epoch < config.colour_noise_epochs
-        finite = _epoch(
-            net, optimizer, training, view, components if noisy else None, config, seed, epoch,
-            quiet,
-        )  # fmt: skip
-        steps = (epoch + 1) * -(-len(training) // config.batch)
-        _score(result, net, training, view, config, epoch + 1, steps, lr)
+        drops = plateau.dropped + sum(epoch >= drop for drop in config.lr_drops)
+        lr = config.lr / 10**drops
+        set_rate(optimizer, lr)
+        if 0 < config.conv1_frozen_from <= epoch:
+            set_rate(optimizer, 0.0, "conv1")
+        if 0 < config.colour_noise_epochs <= epoch:
+            run.components = None
+        finite = _epoch(run, epoch)
+        steps = (epoch + 1) * -(-run.count // config.batch)
+        if held_out:
+            found = evaluate(net, _last(training, held_out), view)
+            result.curve.append(_row(steps, epoch + 1, "validation", found, lr))
+            plateau.step(found["top1_error"])
+        _score(result, run, epoch + 1, steps, lr)
         if not (finite and math.isfinite(result.curve[-1]["loss"])):
             result.metrics["diverged"] = True
         if checkpoint:
-            _save(checkpoint, identity, epoch + 1, net, optimizer, result)
+            checkpoints.save(checkpoint, identity, epoch + 1, parts, result.curve, result.metrics)
 
     autocast = config.precision == "bf16"
-    last = evaluate(net, training, view, autocast=autocast)
+    last = evaluate(net, training, view, limit=run.count, autocast=autocast)
     final = evaluate(net, test, view, autocast=autocast)
     result.curve.append(_row(result.curve[-1]["step"], result.curve[-1]["epoch"], "test", final, 0))
     result.metrics = {
@@ -119,32 +157,35 @@ def train(
     return result
 
 
-def _epoch(net, optimizer, training, view, components, config, seed, epoch, quiet) -> bool:
+def _epoch(run: _Run, epoch: int) -> bool:
     """One pass over the training split in a fresh order; False if the loss stopped being finite."""
+    config, net, seed = run.config, run.net, run.seed
     net.train()
     masks = stream(seed, "dropout", epoch, config.device)
     for module in net.modules():
         if isinstance(module, PaperDropout):
             module.generator = masks
-    order = torch.randperm(len(training), generator=stream(seed, "order", epoch))
+    order = torch.randperm(run.count, generator=stream(seed, "order", epoch))
     crops, colours = stream(seed, "crops", epoch), stream(seed, "colours", epoch)
     bar = tqdm(
         range(0, len(order), config.batch), f"epoch {epoch + 1}/{config.epochs}",
-        unit="batch", disable=quiet, leave=False,
+        unit="batch", disable=run.quiet, leave=False,
     )  # fmt: skip
     loss = torch.zeros(())
     for i in bar:
         index = order[i : i + config.batch].numpy()
-        images = torch.from_numpy(training.images[index])
-        labels = torch.from_numpy(training.labels[index]).to(view.device)
-        images = _seen(images, view, components, config, crops, colours)
-        with torch.autocast(view.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        images = torch.from_numpy(run.training.images[index])
+        labels = torch.from_numpy(run.training.labels[index]).to(run.view.device)
+        images = _seen(images, run.view, run.components, config, crops, colours)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             loss = F.cross_entropy(net(images), labels)
         if i % (50 * config.batch) == 0 and not loss.isfinite():
             return False
-        optimizer.zero_grad(set_to_none=True)
+        if i % (WATCH * config.batch) == 0 and run.watch.update(loss.item(), WATCH):
+            warnings.warn(run.watch.message(net, images), StuckWarning, stacklevel=3)
+        run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        run.optimizer.step()
     return bool(loss.isfinite())
 
 
@@ -171,13 +212,16 @@ def _seen(images, view, components, config, crops, colours) -> torch.Tensor:
     return view(images, mean, noise)
 
 
-def _score(result, net, training, view, config, epoch, step, lr) -> None:
+def _score(result: Result, run: _Run, epoch: int, step: int, lr: float) -> None:
     """Append the training error, measured by evaluation with the weights as they now are."""
-    found = evaluate(
-        net, training, view,
-        limit=min(config.train_eval_images, len(training)), autocast=config.precision == "bf16",
-    )  # fmt: skip
+    limit = min(run.config.train_eval_images or run.count, run.count)
+    bf16 = run.config.precision == "bf16"
+    found = evaluate(run.net, run.training, run.view, limit=limit, autocast=bf16)
     result.curve.append(_row(step, epoch, "train", found, lr))
+
+
+def _last(training: data.DataSet, n: int) -> data.DataSet:
+    return replace(training, images=training.images[-n:], labels=training.labels[-n:])
 
 
 def _row(step: int, epoch: int, split: str, found: dict[str, float], lr: float) -> dict[str, Any]:
@@ -195,33 +239,3 @@ def _named(prefix: str, found: dict[str, float]) -> dict[str, float | None]:
 def _finished(result: Result, config: RunConfig) -> bool:
     reached = 0 < config.stop_at_train_error >= result.curve[-1]["top1_error"]
     return reached or result.metrics.get("diverged", False)
-
-
-def _save(path: Path, identity, epoch, net, optimizer, result) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        "identity": identity,
-        "epoch": epoch,
-        "net": net.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "curve": result.curve,
-        "metrics": result.metrics,
-    }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may run it
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def _resume(path: Path | None, identity, net, optimizer, result) -> int:
-    """Load a checkpoint of this very run; return the number of epochs already done."""
-    if path is None or not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    if state["identity"] != identity:
-        raise ValueError(
-            f"{path} is the checkpoint of another configuration; delete it to start anew"
-        )
-    net.load_state_dict(state["net"])
-    optimizer.load_state_dict(state["optimizer"])
-    result.curve, result.metrics = state["curve"], state["metrics"]
-    return state["epoch"]

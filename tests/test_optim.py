@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_repro.optim import PaperSGD, parameter_groups
+from alexnet_repro import model
+from alexnet_repro.optim import PaperSGD, parameter_groups, set_rate
 
 RATES = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001]  # drops before steps 4 and 6
 DECAY = 0.05
@@ -128,3 +129,44 @@ def test_errors_say_what_was_given():
             PaperSGD([w], *wrong)
     with pytest.raises(ValueError, match=r"PaperSGD.step takes no closure"):
         PaperSGD([w], 0.1).step(lambda: 0.0)
+
+
+def test_groups_by_layer_bear_layer_and_factor():
+    net = model.build("mini-alexnet", init="modern")
+    groups = parameter_groups(net, 0.1, 0.5, 2.0, by_layer=True)
+    assert [g["layer"] for g in groups[:8]] == [g["layer"] for g in groups[8:]]
+    wanted = "conv1 conv2 conv3 conv4 conv5 fc6 fc7 fc8"
+    assert [g["layer"] for g in groups[:8]] == wanted.split()
+    for group in groups:
+        [parameter] = group["params"]
+        bias = parameter.dim() == 1
+        assert (group["lr"], group["weight_decay"]) == ((0.2, 0.0) if bias else (0.1, 0.5))
+        assert parameter is net.get_parameter(f"{group['layer']}.{'bias' if bias else 'weight'}")
+
+
+def test_a_frozen_layer_coasts_and_stops_and_others_go_on():
+    net = model.build("mini-alexnet", init="modern")
+    optimizer = PaperSGD(parameter_groups(net, 0.1, 0.0, by_layer=True), 0.1)
+    ones = {name: torch.ones_like(p) for name, p in net.named_parameters()}
+
+    def step():
+        before = net.conv1.weight.clone(), net.conv2.weight.clone(), net.conv2.bias.clone()
+        for name, p in net.named_parameters():
+            p.grad = ones[name].clone()
+        optimizer.step()
+        after = net.conv1.weight, net.conv2.weight, net.conv2.bias
+        return [(a - b).detach().mean().item() for a, b in zip(after, before, strict=True)]
+
+    assert step() == pytest.approx([-0.1, -0.1, -0.2], rel=1e-4)
+    set_rate(optimizer, 0.0, "conv1")
+    assert step() == pytest.approx([-0.09, -0.19, -0.38], rel=1e-3)  # 0.9 of the old velocity
+    assert step() == pytest.approx([-0.081, -0.271, -0.542], rel=1e-3)
+    set_rate(optimizer, 0.01)
+    assert {g["lr"] for g in optimizer.param_groups} == {0.01, 0.02}
+
+
+def test_set_rate_names_the_layers_it_knows():
+    net = model.build("80sec")
+    optimizer = PaperSGD(parameter_groups(net, 0.1, 0.0), 0.1)
+    with pytest.raises(ValueError, match=r"no group of layer 'conv1'.*by_layer=True"):
+        set_rate(optimizer, 0.0, "conv1")

@@ -17,6 +17,7 @@ PARAMETERS = {
     "mode": "load", "seeds": None, "epochs": None, "device": None, "data_root": None,
     "out_dir": None,
 }  # fmt: skip
+EXTRAS = ("train", "book", "onnx", "dev")
 # names that conda-forge spells differently
 CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
 

@@ -57,8 +57,8 @@ def test_what_the_net_sees_follows_the_key(key, value):
 def test_colour_noise_ends_after_its_epochs(monkeypatch, until, epochs):
     noisy = []
 
-    def epoch(net, optimizer, training, view, components, config, seed, number, quiet):
-        if components is not None:
+    def epoch(run, number):
+        if run.components is not None:
             noisy.append(number)
         return True
 
