@@ -100,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     diagnose.add_argument("--bias", type=float, help="initial bias where the net has one (1)")
     diagnose.add_argument("--seed", type=int, default=0, help="of the weights (0)")
 
+    components = add(
+        "components", _components, "compute the numbers of the component pages again",
+        "components update_rule",
+    )  # fmt: skip
+    components.add_argument("names", nargs="*", help="demonstrations (default: all)")
+    components.add_argument("--out", type=Path, help="where records go (runs/components)")
+
     board = add("scoreboard", _scoreboard, "print every claim with its verdict", "scoreboard")
     board.add_argument("--decided", action="store_true", help="leave out what nobody has run")
     return parser
@@ -190,6 +197,14 @@ def _diagnose(options: argparse.Namespace) -> int:
     print(f"first loss {loss:.4f}; equal scores give ln {classes} = {math.log(classes):.4f}")
     print(f"length of conv1's first gradient {gradient:.3g}")
     print(f"{share:.2g} of {hidden} depends on the image: {diagnose.advice(share)}")
+    return 0
+
+
+def _components(options: argparse.Namespace) -> int:
+    from alexnet_repro import components
+
+    for name in options.names or components.DEMONSTRATIONS:
+        print(components.write(name, options.out or components.FOLDER))
     return 0
 
 

@@ -36,7 +36,8 @@ STYLE: Any = {
 }
 
 
-def _axes(width: float, height: float) -> Axes:
+def axes(width: float, height: float) -> Axes:
+    """One empty Axes in the style of the study; sizes in inches."""
     with mpl.rc_context(STYLE):
         return Figure(figsize=(width, height), layout="constrained").add_subplot()
 
@@ -46,7 +47,7 @@ def training_error(runs: Sequence[RunRecord], target: float = 0.25, title: str =
 
     As in the paper ReLU is solid and tanh dashed; a dot marks where a run crosses the target.
     """
-    ax = _axes(6.4, 4.0)
+    ax = axes(6.4, 4.0)
     looks = {"relu": (BLUE, "-", "ReLU"), "tanh": (RED, "--", "tanh")}
     named: set[str] = set()
     for run in runs:
@@ -75,7 +76,7 @@ def sweep(found: pd.DataFrame, title: str = "") -> Axes:
 
     found: columns arm, rate, train_error (fraction; nan where it diverged), chosen (bool).
     """
-    ax = _axes(6.4, 3.2)
+    ax = axes(6.4, 3.2)
     for (arm, part), (colour, dash) in zip(
         found.groupby("arm"), [(BLUE, "-"), (RED, "--"), (GREEN, ":")], strict=False
     ):
@@ -96,7 +97,7 @@ def paired(
 
     left, right: fractions in order of seed; shown in per cent.
     """
-    ax = _axes(4.6, 3.6)
+    ax = axes(4.6, 3.6)
     for a, b in zip(left, right, strict=True):
         ax.plot([0, 1], [100 * a, 100 * b], "-o", color=BLUE, lw=1.4, ms=5)
     for x, values in enumerate((left, right)):
@@ -113,7 +114,7 @@ def parameter_shares(net: str = "alexnet") -> Axes:
     table = spec.trace(spec.get(net))
     table = table[table["weights"] > 0]
     share = 100 * (table["weights"] + table["biases"]) / arithmetic.parameters(net)
-    ax = _axes(6.4, 3.2)
+    ax = axes(6.4, 3.2)
     conv = (table["kind"] == "conv").to_numpy()
     ax.bar(table["layer"], share, color=np.where(conv, BLUE, GREEN), width=0.6)
     for x, value in enumerate(share):
@@ -134,7 +135,7 @@ def two_columns(net: str = "alexnet") -> Axes:
     chosen = spec.get(net)
     table = spec.trace(chosen).set_index("layer")
     rows = [r for r in chosen.layers if r.kind in spec.WEIGHT_KINDS]
-    ax = _axes(9.6, 4.6)
+    ax = axes(9.6, 4.6)
     ax.set_axis_off()
     x, before = 0.0, None
     lanes = {0: 2.3, 1: -2.3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -29,6 +30,43 @@ class PaperNet(nn.Sequential):
 
     spec: specs.Spec
     nonlinearity: str
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Scores of a batch. Raises ValueError as check_images, in training for 0..1 pixels too."""
+        check_images(self, input)
+        return super().forward(input)
+
+
+def check_images(net: PaperNet, images: Tensor) -> None:
+    """Raise ValueError, saying what was given, for images that the net cannot mean.
+
+    Another dtype or shape than N x 3 x S x S float; a side whose maps do not fit the fully
+    connected layers; in training mode, pixels that all lie in 0..1.
+    """
+    spec = net.spec
+    wanted = f"{spec.name} wants float images N x {spec.in_channels} x S x S, S = {spec.input_size}"
+    got = f"got {tuple(images.shape)} of {images.dtype}"
+    if images.dim() != 4 or images.shape[1] != spec.in_channels or not images.is_floating_point():
+        raise ValueError(f"{wanted}; {got}")
+    if images.shape[2] != images.shape[3] or not _fits(spec, images.shape[2]):
+        raise ValueError(f"{wanted} or another that gives maps of the same sizes; {got}")
+    if net.training and not torch.compiler.is_compiling() and images.numel():
+        low, high = images.min().item(), images.max().item()
+        if low >= 0 and 0 < high <= 1:
+            raise ValueError(
+                f"{spec.name} wants pixels in 0..255 minus their mean (or standardised); {got}, "
+                f"all in {low:.3g} to {high:.3g}: multiply by 255 and subtract the mean image"
+            )
+
+
+@functools.cache
+def _fits(spec: specs.Spec, side: int) -> bool:
+    """Are the weights of the net, made for spec.input_size, right for this side?"""
+    try:
+        found, wanted = (specs.trace(spec, s)[["weights", "biases"]] for s in (side, None))
+    except ValueError:
+        return False
+    return found.equals(wanted)
 
 
 def build(
@@ -145,6 +183,7 @@ def activations(net: PaperNet, images: Tensor, names: list[str] | None = None) -
     for name in names or []:
         if name not in known:
             raise ValueError(f"no layer {name!r} in {net.spec.name}; layers: {', '.join(known)}")
+    check_images(net, images)
     found = {}
     x = images
     for name, module in net.named_children():

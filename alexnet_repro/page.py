@@ -73,8 +73,14 @@ def figure(ax: Axes, name: str, alt: str, data: pd.DataFrame, caption: str) -> H
     link = f'<a download="{name}.csv" href="data:text/csv;base64,{csv}">numbers (csv)</a>'
     return HTML(
         f'<figure class="plot" id="fig-{name}">{svg}'
-        f"<figcaption>{caption} {link}</figcaption></figure>"
+        f"<figcaption>{caption} {_origin(data)}{link}</figcaption></figure>"
     )
+
+
+def _origin(data: pd.DataFrame) -> str:
+    """Where a demonstration's numbers come from, if they are one's (components.table)."""
+    text = data.attrs.get("origin", "")
+    return f'<span class="origin">{html.escape(text)}</span> ' if text else ""
 
 
 def photographs(images: np.ndarray, titles: Sequence[str], alt: str, caption: str) -> HTML:

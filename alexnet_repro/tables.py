@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
 from IPython.display import HTML
 
 from alexnet_repro import claims, verdicts
@@ -89,6 +90,24 @@ def table(rows: Iterable[dict[str, str]], caption: str, *, right: Sequence[str] 
         f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def numbers(frame: pd.DataFrame, caption: str, show: str = "{:.3g}") -> HTML:
+    """Any small table: numbers by the format, text as it is; a demonstration's says where from."""
+
+    def text(value: object) -> str:
+        if isinstance(value, float):
+            return "–" if math.isnan(value) else show.format(value).replace("-", "−")
+        return html.escape(f"{value:,}" if isinstance(value, int) else str(value))
+
+    rows = [
+        {str(k): text(v) for k, v in zip(frame.columns, row, strict=True)}
+        for row in frame.itertuples(index=False)
+    ]
+    right = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])]
+    origin = html.escape(frame.attrs.get("origin", ""))
+    return HTML(table(rows, caption, right=[str(c) for c in right])
+                + (f'<p class="provenance">{origin}</p>' if origin else ""))  # fmt: skip
 
 
 def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") -> HTML:

@@ -1,0 +1,132 @@
+"""Figures of the component pages: each draws one Axes from a demonstration's table. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from alexnet_repro.figures import BLUE, GREEN, PINK, RED, axes
+
+LOOKS = [(BLUE, "-"), (RED, "--"), (GREEN, "-."), (PINK, ":"), ("#000000", "-"), ("#888888", "--")]
+
+
+def lines(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    by: str,
+    labels: tuple[str, str],
+    *,
+    log: str = "",
+    mark: tuple[float, str] | None = None,
+    size: tuple[float, float] = (6.4, 3.6),
+) -> Axes:
+    """One line a value of column `by`, in order of appearance.
+
+    labels: of the two axes. log: "x", "y" or "xy". mark: a place on the x axis and its name.
+    """
+    ax = axes(*size)
+    for (name, part), (colour, dash) in zip(table.groupby(by, sort=False), LOOKS, strict=False):
+        ax.plot(part[x], part[y], dash, color=colour, lw=1.8, label=str(name))
+    if mark:
+        ax.axvline(mark[0], color="#888888", lw=1)
+        ax.annotate(
+            mark[1], (mark[0], 1), xycoords=("data", "axes fraction"), fontsize=9,
+            xytext=(4, -2), textcoords="offset points", va="top",
+        )  # fmt: skip
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+    for name in log:
+        ax.set(**{f"{name}scale": "log"})
+    ax.legend(frameon=False, fontsize=9.5)
+    return ax
+
+
+def reach(table: pd.DataFrame) -> Axes:
+    """§3.2 Share of the second column that a change in the first column's conv1 reaches."""
+    nets = list(dict.fromkeys(table["net"]))
+    layers = [x for x in dict.fromkeys(table["layer"]) if not x.startswith(("relu", "drop", "map"))]
+    ax = axes(7.6, 3.0)
+    for i, net in enumerate(nets):
+        found = table[table["net"] == net].set_index("layer")["other"]
+        for j, layer in enumerate(layers):
+            share = found[layer]
+            ax.plot(
+                j, -i, "s", ms=17, mec="#888888", mew=0.8,
+                mfc=BLUE if share > 0.05 else (RED if share > 0 else "none"),
+            )  # fmt: skip
+            if 0 < share <= 0.05:
+                ax.annotate("edge", (j, -i), ha="center", va="center", fontsize=7, color="w")
+    ax.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks([-i for i in range(len(nets))], nets)
+    ax.set(xlim=(-0.6, len(layers) - 0.4), ylim=(-len(nets) + 0.4, 0.6))
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+    return ax
+
+
+def histogram(table: pd.DataFrame, marks: Sequence[str], label: str) -> Axes:
+    """Column "value" of the rows of kind "training" as bars, other kinds as named lines."""
+    ax = axes(6.4, 3.2)
+    values = table[table["kind"] == "training"]["value"]
+    ax.hist(values, bins=30, color=BLUE, label=f"training, {len(values)} masks")
+    for name, (colour, dash) in zip(marks, [(RED, "-"), (PINK, "--")], strict=False):
+        value = table[table["kind"] == name]["value"].iloc[0]
+        ax.axvline(value, color=colour, ls=dash, lw=2.2, label=name)
+    ax.set(xlabel=label, ylabel="masks")
+    ax.legend(frameon=False, fontsize=9.5)
+    return ax
+
+
+def places(table: pd.DataFrame) -> Axes:
+    """§4.1 Where crops are cut: one mark an image, mirrored ones as triangles."""
+    ax = axes(4.6, 4.4)
+    for (name, part), colour, size in zip(
+        table.groupby("draws", sort=False), (BLUE, RED), (5, 11), strict=True
+    ):
+        for flip, mark in ((False, "o"), (True, "<")):
+            rows = part[part["flip"] == flip]
+            label = f"one draw for {name}" if not flip else f"{name}, mirrored"
+            ax.plot(
+                rows["left"], rows["top"], mark, ms=size, ls="", mfc="none" if size > 5 else colour,
+                mec=colour, mew=1.8 if size > 5 else 0.5, label=label,
+            )  # fmt: skip
+    ax.set(xlabel="left edge, pixels", ylabel="top edge, pixels", xlim=(-1, 33), ylim=(33, -1))
+    ax.set_aspect("equal")
+    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def bars(
+    table: pd.DataFrame, name: str, values: Sequence[str], label: str, *, log: bool = False,
+    size: tuple[float, float] = (6.4, 3.2), show: str = "{:.2f}",
+) -> Axes:  # fmt: skip
+    """Grouped horizontal bars: one group a row, one bar a column of values, each labelled."""
+    ax = axes(*size)
+    height = 0.8 / len(values)
+    for j, (column, (colour, _)) in enumerate(zip(values, LOOKS, strict=False)):
+        places = np.arange(len(table)) + (j - (len(values) - 1) / 2) * height
+        ax.barh(places, table[column], height * 0.9, color=colour, label=column)
+        for y, value in zip(places, table[column], strict=True):
+            ax.annotate(
+                show.format(value), (value, y), xytext=(3, 0), textcoords="offset points",
+                va="center", fontsize=9,
+            )  # fmt: skip
+    ax.set_yticks(range(len(table)), table[name])
+    ax.invert_yaxis()
+    ax.set(xlabel=label, xscale="log" if log else "linear")
+    ax.margins(x=0.12)
+    ax.grid(axis="y", visible=False)
+    if len(values) > 1:
+        ax.legend(frameon=False, fontsize=9.5)
+    return ax
+
+
+def lit(image: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """§4.1 An image, 3 x H x W uint8, with each of n shifts (n x 3, grey levels) added: n uint8."""
+    moved = image[None].astype(np.float64) + shifts[:, :, None, None]
+    return np.clip(moved, 0, 255).round().astype(np.uint8)

@@ -1,0 +1,86 @@
+"""One bridge from the demonstrations of the components to the pages that show them. No torch.
+
+A demonstration is a function without arguments that returns a table of numbers, the same at every
+call. Its record is runs/components/<name>.json; `alexnet-repro components` writes it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alexnet_repro import records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# name -> the module that has the function of that name
+DEMONSTRATIONS = {
+    "order": "demo_layers",
+    "normalisation": "demo_layers",
+    "pooling": "demo_layers",
+    "reach": "demo_layers",
+    "dropout": "demo_layers",
+    "crops": "demo_training",
+    "colour_noise": "demo_training",
+    "update_rule": "demo_training",
+    "initialisation": "demo_training",
+    "averages": "demo_training",
+    "ensembles": "demo_training",
+}
+FOLDER = records.RUNS / "components"
+
+
+def compute(name: str) -> pd.DataFrame:
+    """Run a demonstration; imports torch. ValueError for a name that is none."""
+    module = importlib.import_module(f"alexnet_repro.{DEMONSTRATIONS[_known(name)]}")
+    return getattr(module, name)()
+
+
+def table(name: str, mode: str = "load", folder: Path | str = FOLDER) -> pd.DataFrame:
+    """A demonstration's table: mode "load" reads its record, "train" and "smoke" compute it.
+
+    Raises RecordError, with the command that makes it, for a record that is missing or damaged.
+    """
+    if mode != "load":
+        frame = compute(name)
+        frame.attrs["origin"] = "Computed when this page ran."
+        return frame
+    import pandas as pd
+
+    path = Path(folder) / f"{_known(name)}.json"
+    try:
+        body = json.loads(path.read_text())
+        frame = pd.DataFrame(body["rows"], columns=body["columns"])
+        commit = (body["provenance"]["git"]["commit"] or "none")[:9]
+    except (OSError, ValueError, KeyError) as error:
+        raise records.RecordError(
+            f"no readable record {path}; make it with `alexnet-repro components {name}`"
+        ) from error
+    frame.attrs["origin"] = f"Computed by {DEMONSTRATIONS[name]}.{name}, commit {commit}."
+    return frame
+
+
+def write(name: str, folder: Path | str = FOLDER) -> Path:
+    """Compute a demonstration and write its record, whole or not at all."""
+    origin = records.provenance("cpu", 1)
+    frame = compute(name)
+    path = Path(folder) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = json.loads(frame.to_json(orient="values", double_precision=10))
+    lines = ",\n  ".join(json.dumps(row) for row in rows)
+    head = {"component": name, "provenance": origin, "columns": list(frame.columns)}
+    text = json.dumps(head, indent=1)[:-2] + f',\n "rows": [\n  {lines}\n ]\n}}\n'
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+    return path
+
+
+def _known(name: str) -> str:
+    if name not in DEMONSTRATIONS:
+        raise ValueError(f"no demonstration {name!r}; there are {', '.join(DEMONSTRATIONS)}")
+    return name

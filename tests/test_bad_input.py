@@ -1,0 +1,74 @@
+"""Images of the wrong shape, dtype or range are refused in words; equal generators, equal draws."""
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet_repro import augment, model
+from alexnet_repro.layers import PaperDropout
+
+
+@pytest.fixture(scope="module")
+def net():
+    return model.build("mini-alexnet", init="modern", generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [
+        (torch.zeros(2, 24, 24, 3), r"mini-alexnet wants float images N x 3 x S x S, S = 24; "
+         r"got \(2, 24, 24, 3\) of torch.float32"),
+        (torch.zeros(3, 24, 24), r"got \(3, 24, 24\)"),
+        (torch.zeros(2, 3, 24, 24, dtype=torch.uint8), r"of torch.uint8"),
+        (torch.zeros(2, 3, 32, 32), r"same sizes; got \(2, 3, 32, 32\)"),
+        (torch.zeros(2, 3, 24, 23), r"same sizes; got \(2, 3, 24, 23\)"),
+        (torch.zeros(2, 3, 2, 2), r"same sizes; got \(2, 3, 2, 2\)"),
+        (torch.rand(2, 3, 24, 24), r"wants pixels in 0..255 minus their mean .*all in 0\.\S* to "
+         r"(0\.\S*|1): multiply by 255"),
+    ],
+)  # fmt: skip
+def test_images_that_a_net_cannot_mean(net, images, text):
+    for ask in (net.train(), lambda x: model.activations(net.train(), x)):
+        with pytest.raises(ValueError, match=text):
+            ask(images)
+
+
+def test_what_is_taken(net):
+    x = torch.rand(2, 3, 24, 24)
+    for images in (255 * x, 255 * x - 120, x - 0.5, torch.zeros_like(x), x[:0]):
+        assert net.train()(images).shape == (len(images), 10)
+    assert net.eval()(x).shape == (2, 10)  # a dummy input, as exporters use
+
+
+def test_224_and_227_fit_the_full_net_and_nothing_between_fails_late():
+    sides = {
+        side: model._fits(model.specs.get("alexnet"), side) for side in (63, 223, 224, 227, 256)
+    }
+    assert sides == {63: False, 223: True, 224: True, 227: True, 256: False}
+
+
+def test_draws_are_equal_for_equal_generators_on_one_and_two_threads():
+    pca = augment.RGBPCA.fit(np.arange(60000, dtype=np.uint8).reshape(-1, 3, 10, 10))
+    found = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 1):
+            torch.set_num_threads(threads)
+            generator = torch.Generator().manual_seed(7)
+            drop = PaperDropout()
+            drop.generator = generator
+            made = model.build("mini-alexnet", init="original", generator=generator)
+            draws = augment.draw_crops(500, 256, 224, generator)
+            found.append(
+                [
+                    *made.state_dict().values(),
+                    draws.top, draws.left, draws.flip,
+                    pca.draw(500, generator),
+                    drop(torch.ones(300, 300)),
+                    pca.eigenvalues, pca.eigenvectors,
+                ]
+            )  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
