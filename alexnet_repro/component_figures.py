@@ -34,8 +34,8 @@ def lines(
     if mark:
         ax.axvline(mark[0], color="#888888", lw=1)
         ax.annotate(
-            mark[1], (mark[0], 1), xycoords=("data", "axes fraction"), fontsize=9,
-            xytext=(4, -2), textcoords="offset points", va="top",
+            mark[1], (mark[0], 0), xycoords=("data", "axes fraction"), fontsize=9,
+            xytext=(4, 6), textcoords="offset points", va="bottom",
         )  # fmt: skip
     ax.set(xlabel=labels[0], ylabel=labels[1])
     for name in log:
@@ -122,7 +122,7 @@ def bars(
     ax.margins(x=0.12)
     ax.grid(axis="y", visible=False)
     if len(values) > 1:
-        ax.legend(frameon=False, fontsize=9.5)
+        ax.legend(frameon=False, fontsize=9.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
 
 

@@ -74,7 +74,7 @@ def update_rule() -> pd.DataFrame:
     ):
         weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
         steps = optimiser(weight)
-        for update in range(1, 81):
+        for update in range(1, 121):
             if update == 40:
                 steps.param_groups[0]["lr"] /= 10
             before = weight.item()

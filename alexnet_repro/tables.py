@@ -92,12 +92,16 @@ def table(rows: Iterable[dict[str, str]], caption: str, *, right: Sequence[str] 
     )
 
 
-def numbers(frame: pd.DataFrame, caption: str, show: str = "{:.3g}") -> HTML:
-    """Any small table: numbers by the format, text as it is; a demonstration's says where from."""
+def numbers(frame: pd.DataFrame, caption: str, show: str = "") -> HTML:
+    """Any small table: numbers by the format, text as it is; a demonstration's says where from.
+
+    show: default three significant digits.
+    """
 
     def text(value: object) -> str:
         if isinstance(value, float):
-            return "–" if math.isnan(value) else show.format(value).replace("-", "−")
+            style = show or ("{:,.0f}" if abs(value) >= 999.5 else "{:.3g}")
+            return "–" if math.isnan(value) else style.format(value).replace("-", "−")
         return html.escape(f"{value:,}" if isinstance(value, int) else str(value))
 
     rows = [
