@@ -1,0 +1,115 @@
+"""Change one constant or one sign in each component and see that a test goes red.
+
+python tests/mutations.py [WORD ...]   # only mutations whose file or text holds a word
+
+Works on copies; prints the test that caught each and exits 1 if one was missed. Not collected by
+pytest. Some minutes.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# module, what stands there (once), what is put in its place, test files that should notice
+MUTATIONS = [
+    ("layers", "self.alpha / self.size", "self.alpha", "layers"),
+    ("layers", "offset >= -(self.size // 2)", "offset > -(self.size // 2)", "layers"),
+    ("layers", "self.alpha_over_n and self.size % 2 == 0", "False", "layers"),
+    ("layers", "k: float = 2.0", "k: float = 1.0", "layers"),
+    ("layers", "1 + self.alpha * mean", "1 - self.alpha * mean", "layers"),
+    ("layers", "count_include_pad=True", "count_include_pad=False", "layers"),
+    ("layers", "z: int = 3, s: int = 2", "z: int = 2, s: int = 2", "layers"),
+    ("layers", "x * (1 - self.p)", "x * 1.0", "layers"),
+    ("layers", "F.pad(x, (0, right, 0, bottom))", "F.pad(x, (right, 0, bottom, 0))", "layers"),
+    ("layers", "+ self.bias", "- self.bias", "layers"),
+    ("lrn_fast", "value=-2 * ctx", "value=2 * ctx", "layers"),
+    ("lrn_fast", "window.t()", "window", "layers"),
+    ("lrn_fast", "root.mul_(root.sqrt())", "root.mul_(root)", "layers"),
+    ("networks", '"conv3", "conv", c3, 3, padding=1, std=0.03', '"conv3", "conv", c3, 3, padding=1',
+     "spec model"),
+    ("networks", "c5, 3, padding=1, groups=groups, std=0.03, bias=1.0",
+     "c5, 3, padding=1, groups=groups, std=0.03, bias=0.1", "model"),
+    ("networks", "c2, 5, padding=2, groups=groups", "c2, 5, padding=2, groups=1", "spec"),
+    ("networks", '"conv6", "conv", 256, 3, padding=1', '"conv6", "conv", 256, 1', "spec"),
+    ("networks", '"mapnorm", 0, 5, alpha=1e-3', '"mapnorm", 0, 5, alpha=1e-4', "spec model"),
+    ("networks", '1: {"stride": 4, "groups": 1}', '1: {"stride": 2, "groups": 1}', "spec"),
+    ("spec", "field + (layer.size - 1) * step", "field + layer.size * step", "spec"),
+    ("spec", "-(-span // layer.stride) if", "span // layer.stride if", "spec"),
+    ("model", "math.sqrt(2 / fan_in)", "math.sqrt(1 / fan_in)", "model"),
+    ("model", "else 0.01", "else 0.02", "model"),
+    ("model", "0 < high <= 1", "0 < high < 0", "bad_input"),
+    ("augment", "_span(image_size, crop_size) + 1, -", "_span(image_size, crop_size), -", "augment"),
+    ("augment", "generator=generator) < 0.5", "generator=generator) < 0.4", "augment"),
+    ("augment", "steps.flip(0), steps)", "steps, steps.flip(0))", "augment"),
+    ("augment", "images[..., :s, -s:],", "images[..., -s:, :s],", "augment"),
+    ("augment", "d.repeat_interleave(chunk)[:n]", "d.repeat(chunk)[:n]", "augment seen"),
+    ("augment", "products / n - np.outer", "products / n + np.outer", "colour_noise"),
+    ("augment", "self.eigenvalues.sqrt()", "self.eigenvalues", "colour_noise"),
+    ("augment", "shifted / 1.1", "shifted * 1.1", "colour_noise"),
+    ("augment", "std: float = 0.1", "std: float = 1.0", "colour_noise"),
+    ("optim", '-group["weight_decay"] * group["lr"]', 'group["weight_decay"] * group["lr"]',
+     "optim"),
+    ("optim", "_foreach_add_(velocities, grads, alpha=-group", "_foreach_add_(velocities, grads, alpha=group", "optim"),  # noqa: E501
+    ("optim", "bias_lr_factor: float = 2.0", "bias_lr_factor: float = 1.0", "optim"),
+    ("optim", 'group["lr"] /= 10', 'group["lr"] /= 2', "plateau"),
+    ("optim", "drops: int = 3", "drops: int = 4", "plateau"),
+    ("optim", 'group["lr"] = lr * group["factor"]', 'group["lr"] = lr', "optim"),
+    ("evaluate", "scores > own", "scores >= own", "evaluate"),
+    ("evaluate", "< labels[:, None]", "<= labels[:, None]", "evaluate"),
+    ("evaluate", "- math.log(10)", "+ math.log(10)", "evaluate"),
+    ("evaluate", "F.log_softmax(net(_flat(view(crops, mean))).float(), 1)",
+     "net(_flat(view(crops, mean))).float()", "evaluate"),
+    ("train", "still.top, still.left", "still.top, draws.left", "seen"),
+    ("train", "0 < config.conv1_frozen_from <= epoch", "0 < config.conv1_frozen_from < epoch",
+     "schedules"),
+    ("train", "plateau.dropped + sum(", "sum(", "schedules"),
+    ("dropout", "reader.weight.mul_(1 - p)", "reader.weight.div_(1 - p)", "dropout"),
+    ("ensemble", "w / w.sum()", "w", "ensemble"),
+    ("ensemble", "probabilities.mean(0)", "probabilities.log().mean(0).exp()", "ensemble"),
+    ("ensemble", "if error < best:", "if error > best:", "ensemble"),
+    ("diagnose", "x.std(0).mean()", "x.std(1).mean()", "diagnose"),
+    ("diagnose", "math.log(classes)", "math.log2(classes)", "diagnose"),
+    ("diagnose", "PHOTOGRAPHS = 70.0", "PHOTOGRAPHS = 1.0", "diagnose"),
+]  # fmt: skip
+
+
+def run(module: str, old: str, new: str, tests: str) -> str:
+    """The first test that fails under a mutation, or an empty string."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("alexnet_repro", "tests", "book", "runs"):
+            ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+            shutil.copytree(ROOT / name, Path(folder) / name, ignore=ignore)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        path = Path(folder) / "alexnet_repro" / f"{module}.py"
+        text = path.read_text()
+        if text.count(old) != 1:
+            raise SystemExit(f"{module}.py holds {old!r} {text.count(old)} times, wanted once")
+        path.write_text(text.replace(old, new))
+        files = [f"tests/test_{t}.py" for t in tests.split()]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.M)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{module}: {old!r}: pytest stopped\n{done.stdout[-2000:]}")
+    return found[1] if found else ""
+
+
+def main(words: list[str]) -> int:
+    """Try every mutation that holds one of the words; return 1 if any was missed."""
+    missed = 0
+    for module, old, new, tests in MUTATIONS:
+        if words and not any(w in module or w in old for w in words):
+            continue
+        caught = run(module, old, new, tests)
+        missed += not caught
+        print(f"{'caught' if caught else 'MISSED'}  {module}: {old} -> {new}  {caught}", flush=True)
+    print(f"{missed} missed")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
