@@ -5,16 +5,17 @@ Which module holds which section of the paper:
 ======  ===============================================  ==================================
 §2      data set: rescale, centre crop, mean image       data, sources, archives, embedded
 §3.1    ReLU, tanh                                       model
-§3.2    two columns (grouped convolutions)               spec, model
-§3.3    local response normalisation                     layers
+§3.2    two columns (grouped convolutions)               networks, spec, model
+§3.3    local response normalisation                     layers, lrn_fast
 §3.4    overlapping pooling                              layers
-§3.5    the networks as data; shapes, counts             spec
-§4.1    crops, reflections, ten crops                    augment
-§4.2    dropout as printed                               layers
-§5      update rule; training loop; initialisation       optim, train, model
-§6      top-1 and top-5 error, ten-crop evaluation       evaluate
+§3.5    the networks as data; shapes, counts; peers      rows, networks, spec, peers
+§4.1    crops, reflections, ten crops, colour noise      augment
+§4.2    dropout as printed; to inverted and back         layers, dropout
+§5      update rule; training loop; initialisation       optim, train, model, diagnose
+§6      top-1 and top-5 error, ten-crop; ensembles       evaluate, ensemble
 ======  ===============================================  ==================================
 
+Weights in and out: weights, onnx_export. Each component at work: components and demo_*.
 The study itself: claims (ledger, verdicts), experiments, config, records, figures, cli.
 Importing the package loads nothing heavy; the reading half (claims, experiments, config,
 records, spec, figures) never imports torch.

@@ -30,6 +30,8 @@ DEMONSTRATIONS = {
     "initialisation": "demo_training",
     "averages": "demo_training",
     "ensembles": "demo_training",
+    "layouts": "demo_exchange",
+    "exports": "demo_exchange",
 }
 FOLDER = records.RUNS / "components"
 

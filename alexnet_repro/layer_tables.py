@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import html
 import itertools
 from dataclasses import replace
 
 from IPython.display import HTML
 
-from alexnet_repro import arithmetic, spec
+from alexnet_repro import arithmetic, peers, spec
 from alexnet_repro.tables import table
 
 
@@ -77,3 +78,37 @@ def input_sizes() -> HTML:
         for name, who, side, layer in cases
     ]
     return HTML(table(rows, "224 against 227", right=("output of conv1",)))
+
+
+def peers_table() -> HTML:
+    """§3.5 What sets each peer's net apart, and the line that reproduces its count."""
+    shown = ("filters", "groups", "input", "order", "LRN", "dropout", "start", "recipe")
+    rows = []
+    for found in peers.differences():
+        differs = [
+            f"<strong>{name}</strong> {html.escape(found[name])}"
+            for name in shown
+            if not found[name].startswith("as the paper")
+        ]
+        rows.append(
+            {
+                "net": f"<strong>{found['peer']}</strong>",
+                "what differs": "<br>".join(differs),
+                "parameters": f"{found['parameters']:,}",
+                "top-1 / top-5 accuracy, %": html.escape(found["accuracy"]),
+            }
+        )
+    caption = "The paper, and six nets that are called AlexNet (theirs, where it differs)"
+    return HTML(table(rows, caption, right=("parameters",)))
+
+
+def peers_lines() -> HTML:
+    """§3.5 One line of Python for each peer's number, run here."""
+    rows = []
+    names = {"peers": peers, "spec": spec}
+    for found in peers.differences():
+        for key in ("line", "order_line"):
+            answer = eval(found[key], names)  # a line of peers.py, shown beside its answer
+            answer = f"{answer:,}" if isinstance(answer, int) else ", ".join(answer)
+            rows.append({"line": f"<code>{html.escape(found[key])}</code>", "gives": answer})
+    return HTML(table(rows, "from alexnet_repro import peers, spec"))

@@ -42,7 +42,7 @@ MUTATIONS = [
     ("model", "math.sqrt(2 / fan_in)", "math.sqrt(1 / fan_in)", "model"),
     ("model", "else 0.01", "else 0.02", "model"),
     ("model", "0 < high <= 1", "0 < high < 0", "bad_input"),
-    ("augment", "_span(image_size, crop_size) + 1, -", "_span(image_size, crop_size), -", "augment"),
+    ("augment", "crop_size) + 1, -", "crop_size), -", "augment"),
     ("augment", "generator=generator) < 0.5", "generator=generator) < 0.4", "augment"),
     ("augment", "steps.flip(0), steps)", "steps, steps.flip(0))", "augment"),
     ("augment", "images[..., :s, -s:],", "images[..., -s:, :s],", "augment"),
@@ -53,7 +53,7 @@ MUTATIONS = [
     ("augment", "std: float = 0.1", "std: float = 1.0", "colour_noise"),
     ("optim", '-group["weight_decay"] * group["lr"]', 'group["weight_decay"] * group["lr"]',
      "optim"),
-    ("optim", "_foreach_add_(velocities, grads, alpha=-group", "_foreach_add_(velocities, grads, alpha=group", "optim"),  # noqa: E501
+    ("optim", "grads, alpha=-group", "grads, alpha=group", "optim"),
     ("optim", "bias_lr_factor: float = 2.0", "bias_lr_factor: float = 1.0", "optim"),
     ("optim", 'group["lr"] /= 10', 'group["lr"] /= 2', "plateau"),
     ("optim", "drops: int = 3", "drops: int = 4", "plateau"),
@@ -74,6 +74,11 @@ MUTATIONS = [
     ("diagnose", "x.std(0).mean()", "x.std(1).mean()", "diagnose"),
     ("diagnose", "math.log(classes)", "math.log2(classes)", "diagnose"),
     ("diagnose", "PHOTOGRAPHS = 70.0", "PHOTOGRAPHS = 1.0", "diagnose"),
+    ("peers", '"bias": bias}', '"bias": 0.0}', "peers"),
+    ("peers", 'CAFFE_NORM = {"k": 1.0', 'CAFFE_NORM = {"k": 2.0', "peers weights"),
+    X
+    ("weights", "weights_only=True", "weights_only=False", "weights"),
+    ("onnx_export", "net.eval()", "net.train()", "onnx"),
 ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def test_record_is_from_a_clean_commit_and_equals_a_new_computation(name):
     assert list(kept.columns) == list(now.columns)
     assert len(kept) == len(now) > 2
     # nets trained on another machine go another way after some steps; arithmetic does not
-    loose = {"ensembles": 0.12}.get(name, 1e-6)
+    loose = {"ensembles": 0.12, "exports": 5e-6}.get(name, 1e-6)
     for column in now:
         if column == "weight":
             assert kept[column].isna().tolist() == now[column].isna().tolist()
@@ -115,6 +115,12 @@ def test_dropout_factor():
     assert abs(found.loc["training", "mean"] - found.loc["test", "mean"]) < 4 * error
     whole, half = found.loc["test without the factor", "mean"], found.loc["test", "mean"]
     assert whole / half == pytest.approx(2)
+
+
+def test_other_programs_agree():
+    found = components.table("exports")
+    assert set(found["by"]) == {"torchvision", "onnxruntime"}
+    assert found["difference"].max() < 5e-6
 
 
 def test_errors_name_the_command_and_the_names(tmp_path):
