@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import html
 import itertools
 import math
@@ -13,7 +12,6 @@ import pandas as pd
 from IPython.display import HTML
 
 from alexnet_repro import claims, verdicts
-from alexnet_repro.claims import Claim
 from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
 
@@ -163,76 +161,6 @@ def provenance(runs: Sequence[RunRecord]) -> str:
             "training. It shows that the page runs; it is evidence for nothing.</p>"
         )
     return f'{note}<p class="provenance">{text}</p>'
-
-
-def landing() -> HTML:
-    """The scoreboard: one sentence, the counts, the trained claims, the arithmetic ones folded."""
-    board = [(c, claims.verdict(c, claims.committed_runs(c))) for c in claims.load_claims()]
-    counts = collections.Counter(found.word for _, found in board)
-    decided = len(board) - counts["not run"]
-    stems = len({claim.claim_id[:3] for claim, _ in board})
-    pills = " ".join(f"{badge(w)} <b>{counts[w]}</b>" for w in GLYPHS if counts[w])
-    first = (
-        f'<p class="result">The paper makes {stems} claims, which print {len(board)} figures. '
-        f"{decided} of the figures are decided here so far.</p><p>{pills}</p>"
-    )
-    rows = []
-    folded: dict[tuple[str, str], list[tuple[Claim, Verdict]]] = {}
-    for claim, found in board:
-        if found.n:
-            scaled = SCALED if claim.setting == "scaled" else ""
-            rows.append(
-                {
-                    "claim": _link(claim) + scaled,
-                    "paper": show_value(claim.paper_value, claim.unit),
-                    "measured": show_ours(found, claim.unit),
-                    "verdict": badge(found),
-                }
-            )
-        elif claim.arithmetic:
-            folded.setdefault((claim.claim_id[:3], found.word), []).append((claim, found))
-    exact = []
-    for (_, word), same in folded.items():
-        claim, found = same[0]
-        more = f" <small>and {len(same) - 1} more figures</small>" if len(same) > 1 else ""
-        exact.append(
-            {
-                "claim": _link(claim) + more,
-                "paper": show_value(claim.paper_value, claim.unit),
-                "exact": show_value(found.ours, claim.unit),
-                "verdict": badge(word),
-            }
-        )
-    parts = [first]
-    if rows:
-        parts.append(table(rows, "Trained and measured", right=("paper",)))
-    parts.append(table(exact, "Computed from the networks", right=("paper", "exact")))
-    return HTML("".join(parts))
-
-
-def _link(claim: Claim) -> str:
-    return f'<a href="{claim.page}.html">{html.escape(claim.statement)}</a>'
-
-
-def ledger() -> HTML:
-    """Every row of the ledger with all three columns, the verdict, and what would run it."""
-    rows = []
-    for claim in claims.load_claims():
-        found = claims.verdict(claim, claims.committed_runs(claim))
-        why = html.escape(found.why)
-        if found.word == "not run" and claim.command:
-            why += f"<br><code>{html.escape(claim.command)}</code>"
-        rows.append(
-            {
-                "§": claim.section,
-                "claim": f'<span id="{claim.claim_id}">{html.escape(claim.statement)}</span>',
-                "paper": show_value(claim.paper_value, claim.unit),
-                "original code": show_value(claim.code_value, claim.unit),
-                "measured": show_ours(found, claim.unit),
-                "verdict": f"{badge(found)}<br><small>{why}</small>",
-            }
-        )
-    return HTML(table(rows, "All claims", right=("paper", "original code")))
 
 
 def epochs_table(runs: Sequence[RunRecord]) -> HTML:

@@ -76,7 +76,6 @@ MUTATIONS = [
     ("diagnose", "PHOTOGRAPHS = 70.0", "PHOTOGRAPHS = 1.0", "diagnose"),
     ("peers", '"bias": bias}', '"bias": 0.0}', "peers"),
     ("peers", 'CAFFE_NORM = {"k": 1.0', 'CAFFE_NORM = {"k": 2.0', "peers weights"),
-    X
     ("weights", "weights_only=True", "weights_only=False", "weights"),
     ("onnx_export", "net.eval()", "net.train()", "onnx"),
 ]  # fmt: skip

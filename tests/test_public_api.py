@@ -31,7 +31,27 @@ API = {
     "optim": {
         "PaperSGD": "params, lr, momentum=0.9, weight_decay=0.0005",
         "DivideByTenOnPlateau": "optimizer, *, drops=3, patience, min_improvement",
+        "parameter_groups": "net, lr, weight_decay, bias_lr_factor=2.0, *, by_layer=False",
+        "set_rate": "optimizer, lr, layer=None",
     },
+    "dropout": {"to_inverted": "net", "from_inverted": "net"},
+    "ensemble": {
+        "average": "probabilities, weights=None",
+        "search_weights": "probabilities, labels, *, k=5, step=0.05",
+    },
+    "diagnose": {"image_share": "net, images", "advice": "share"},
+    "weights": {
+        "save": "net, path",
+        "load": "path",
+        "read": "path",
+        "from_layout": "state, layout, *, printed_dropout=False",
+        "to_layout": "net, layout",
+    },
+    "onnx_export": {
+        "to_onnx": "net, path, *, batch='dynamic'",
+        "check_onnx": "net, path, images",
+    },
+    "peers": {"PEERS": None, "differences": ""},
     "evaluate": {
         "topk_error": "scores, labels, k",
         "ten_crop_probabilities": "net, images, view",

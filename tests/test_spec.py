@@ -207,3 +207,10 @@ def test_the_reading_half_imports_no_torch(imported_by):
     )
     assert set(names) <= found
     assert not found & {"torch", "torchvision"}
+
+
+def test_norms_within_a_map_have_the_constants_of_their_configurations():
+    # scale, size and pow of the rnorm layers of layers-145.cfg and layers-18pct.cfg
+    for name, wanted in [("alexnet-original", (5, 1e-3, 0.75)), ("18pct", (3, 5e-5, 0.75))]:
+        rows = [r for r in spec.get(name).layers if r.kind == "mapnorm"]
+        assert {(r.size, r.alpha, r.beta) for r in rows} == {wanted}
