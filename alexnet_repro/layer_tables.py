@@ -80,6 +80,25 @@ def input_sizes() -> HTML:
     return HTML(table(rows, "224 against 227", right=("output of conv1",)))
 
 
+def networks() -> HTML:
+    """§3.5 Every net of spec.NETWORKS with its source, input and size."""
+    rows = []
+    for name, chosen in spec.NETWORKS.items():
+        trace = spec.trace(chosen)
+        rows.append(
+            {
+                "net": f"<code>{name}</code>",
+                "from": html.escape(chosen.source),
+                "input": str(chosen.input_size),
+                "layers with weights": str(int((trace["weights"] > 0).sum())),
+                "parameters": f"{arithmetic.parameters(name):,}",
+                "multiply-adds": f"{int(trace['macs'].sum()):,}",
+            }
+        )
+    right = ("input", "layers with weights", "parameters", "multiply-adds")
+    return HTML(table(rows, "The nets of this library", right=right))
+
+
 def peers_table() -> HTML:
     """§3.5 What sets each peer's net apart, and the line that reproduces its count."""
     shown = ("filters", "groups", "input", "order", "LRN", "dropout", "start", "recipe")
