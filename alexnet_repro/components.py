@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alexnet_repro import records
 
@@ -30,6 +31,7 @@ DEMONSTRATIONS = {
     "initialisation": "demo_training",
     "averages": "demo_training",
     "ensembles": "demo_training",
+    "two_processes": "demo_exchange",
     "layouts": "demo_exchange",
     "exports": "demo_exchange",
 }
@@ -72,14 +74,20 @@ def write(name: str, folder: Path | str = FOLDER) -> Path:
     frame = compute(name)
     path = Path(folder) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = json.loads(frame.to_json(orient="values", double_precision=10))
-    lines = ",\n  ".join(json.dumps(row) for row in rows)
+    lines = ",\n  ".join(json.dumps([_plain(v) for v in row]) for row in frame.values.tolist())
     head = {"component": name, "provenance": origin, "columns": list(frame.columns)}
     text = json.dumps(head, indent=1)[:-2] + f',\n "rows": [\n  {lines}\n ]\n}}\n'
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text)
     os.replace(temporary, path)
     return path
+
+
+def _plain(value: Any) -> Any:
+    """A cell for JSON: ten significant digits are enough, and nan is null."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(f"{value:.10g}")
+    return value
 
 
 def _known(name: str) -> str:

@@ -9,7 +9,46 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from alexnet_repro import diagnose, model, onnx_export, peers, spec, weights
+from alexnet_repro import (
+    diagnose,
+    model,
+    onnx_export,
+    peers,
+    spec,
+    tower_processes,
+    towers,
+    traffic,
+    weights,
+)
+
+
+def two_processes() -> pd.DataFrame:
+    """§3.2 The scaled net in two columns, four steps in float64, by one process and by two.
+
+    Columns what, one process, two processes: losses; bytes that a column sends in a step (computed
+    from the spec; counted when sent); the largest difference of the first gradients and of the
+    final weights, over the largest value. (In float32 a unit near zero may round to the other side
+    of its ReLU after some steps, and the two then part.)
+    """
+    generator = torch.Generator().manual_seed(0)
+    net = model.build(
+        traffic.per_column(spec.get("mini-alexnet")), init="modern", generator=generator
+    ).double()
+    labels = torch.randint(10, (4, 16), generator=generator)
+    images = torch.randn(4, 16, 3, 24, 24, generator=generator).double()
+    batches = list(zip(images, labels, strict=True))
+    one, two = towers.run_one_process(net, batches), towers.run_two_processes(net, batches)
+    rows: list[tuple[str, float | None, float]] = [
+        (f"loss of step {i + 1}", a, b)
+        for i, (a, b) in enumerate(zip(one.losses, two.losses, strict=True))
+    ]
+    computed = int(traffic.exchange(net.spec, 16, 8)["bytes"].sum())
+    sent = sum(r["bytes"] for r in two.bytes_sent if (r["step"], r["column"]) == (0, 0))
+    rows.append(("bytes a column sends a step (computed, counted)", computed, sent))
+    worst = tower_processes.differences(two, one)
+    rows.append(("largest difference of the first gradients", None, worst["gradients"]))
+    rows.append(("largest difference of the final weights", None, worst["weights"]))
+    return pd.DataFrame(rows, columns=["what", "one process", "two processes"])
 
 
 def layouts() -> pd.DataFrame:

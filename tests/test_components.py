@@ -123,6 +123,17 @@ def test_other_programs_agree():
     assert found["difference"].max() < 5e-6
 
 
+def test_two_processes_compute_what_one_does():
+    found = components.table("two_processes").set_index("what")
+    losses = found[found.index.str.startswith("loss")]
+    np.testing.assert_allclose(losses["two processes"], losses["one process"], rtol=1e-9)
+    sent = found.loc["bytes a column sends a step (computed, counted)"]
+    assert sent["one process"] == sent["two processes"] > 0
+    worst = found[found.index.str.startswith("largest")]["two processes"]
+    assert len(worst) == 2
+    assert worst.max() < 1e-12
+
+
 def test_errors_name_the_command_and_the_names(tmp_path):
     with pytest.raises(records.RecordError, match="make it with `alexnet-repro components crops`"):
         components.table("crops", folder=tmp_path)

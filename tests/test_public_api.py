@@ -51,6 +51,18 @@ API = {
         "to_onnx": "net, path, *, batch='dynamic'",
         "check_onnx": "net, path, images",
     },
+    "towers": {
+        "TwoTowers": "net, devices=('cpu', 'cpu')",
+        "run_one_process": "net, batches, *, lr=0.01, momentum=0.9, weight_decay=0.0005, "
+        "bias_lr_factor=1.0, seed=0, device='cpu'",
+        "run_two_processes": "net, batches, *, lr=0.01, momentum=0.9, weight_decay=0.0005, "
+        "bias_lr_factor=1.0, seed=0, backend='gloo', devices=('cpu', 'cpu'), timeout=60.0",
+    },
+    "traffic": {
+        "exchange": "spec, batch, bytes_per_number=4",
+        "full_connectivity": "spec, batch, bytes_per_number=4",
+        "data_parallel": "spec, bytes_per_number=4",
+    },
     "peers": {"PEERS": None, "differences": ""},
     "evaluate": {
         "topk_error": "scores, labels, k",

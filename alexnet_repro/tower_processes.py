@@ -1,0 +1,245 @@
+"""§3.2 Two processes, a column each: training steps, the exchange, what is told when one dies."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alexnet_repro.layers import PaperDropout
+from alexnet_repro.optim import PaperSGD, parameter_groups
+from alexnet_repro.traffic import SCORES
+
+Batch = tuple[Tensor, Tensor]  # images N x 3 x S x S float, labels N int64
+GRACE = 5.0  # seconds that a process has to end by itself once the other has failed
+
+
+@dataclass
+class Result:
+    """What a short training run leaves, in the layout of the whole net, on the CPU."""
+
+    losses: list[float]  # cross-entropy of each step, nats, before its update
+    gradients: dict[str, Tensor]  # of the first step
+    state_dict: dict[str, Tensor]  # after the last
+    bytes_sent: list[dict[str, Any]] = field(default_factory=list)  # rows of Link.sent
+
+
+class ColumnGone(RuntimeError):
+    """The other column's process did not take part in an exchange."""
+
+
+class Link:
+    """One column's end of the wire; `sent` counts every tensor that went out.
+
+    Rows of sent: step (from 0), layer (the reader), direction, column (the sender), bytes.
+    Wants a torch.distributed group of two, rank = column.
+    """
+
+    def __init__(self, column: int) -> None:
+        self.column, self.step = column, -1
+        self.sent: list[dict[str, Any]] = []
+
+    def exchange(self, layer: str, own: Tensor) -> Tensor:
+        """Own half, N x C/2 (x H x W) -> both halves, N x C (x H x W), column 0 first.
+
+        Backward, the other column's gradient of the own half is fetched and added. Raises
+        ColumnGone naming the layer if the other process is not there.
+        """
+        return _Exchange.apply(own, self, layer)
+
+    def swap(self, out: Tensor, layer: str, direction: str) -> Tensor:
+        """Send a tensor to the other column, return the one of the same shape that it sends."""
+        out = out.contiguous()
+        received, other = torch.empty_like(out), 1 - self.column
+        pair = [dist.P2POp(dist.isend, out, other), dist.P2POp(dist.irecv, received, other)]
+        try:
+            for work in dist.batch_isend_irecv(pair):
+                work.wait()
+        except RuntimeError as error:
+            raise ColumnGone(
+                f"column {self.column}, step {self.step}: no exchange before {layer} ({direction}):"
+                f" the process of column {other} is gone or silent: {str(error).splitlines()[0]}"
+            ) from error
+        self.sent.append(
+            {
+                "step": self.step, "layer": layer, "direction": direction, "column": self.column,
+                "bytes": out.numel() * out.element_size(),
+            }
+        )  # fmt: skip
+        return received
+
+
+class _Exchange(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, own, link, layer):
+        ctx.link, ctx.layer = link, layer
+        halves = [own, link.swap(own, layer, "forward")]
+        return torch.cat(halves if link.column == 0 else halves[::-1], 1)
+
+    @staticmethod
+    def backward(ctx, grad):
+        halves, link = grad.chunk(2, 1), ctx.link
+        own = halves[link.column]
+        if ctx.layer == SCORES:  # both columns compute the same loss: this gradient is whole
+            return own, None, None
+        return own + link.swap(halves[1 - link.column], ctx.layer, "backward"), None, None
+
+
+def train_column(
+    column: nn.Module, batches: Sequence[Batch], device: str, **options: Any
+) -> dict[str, Any]:
+    """`steps` for one column (towers.Column) over a Link, whose counts are "bytes_sent"."""
+    link = Link(column.number)  # type: ignore[arg-type]
+
+    def scores(images: Tensor) -> Tensor:
+        link.step += 1
+        return link.exchange(SCORES, column(images, link.exchange))
+
+    return {**steps(column, scores, batches, device, **options), "bytes_sent": link.sent}
+
+
+def steps(
+    net: nn.Module,
+    scores: Callable[[Tensor], Tensor],
+    batches: Sequence[Batch],
+    device: str,
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    bias_lr_factor: float,
+    seed: int,
+) -> dict[str, Any]:
+    """§5 Train the net in place, one step a batch: losses, gradients and state_dict of Result.
+
+    scores: images N x 3 x S x S -> N x classes, through the net. Masks come from seed alone.
+    """
+    generator = torch.Generator(device).manual_seed(seed)
+    for module in net.train().modules():
+        if isinstance(module, PaperDropout):
+            module.generator = generator
+    groups = parameter_groups(net, lr, weight_decay, bias_lr_factor)
+    optimizer = PaperSGD(groups, lr, momentum, weight_decay)
+    losses: list[float] = []
+    first: dict[str, Tensor] = {}
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(scores(images.to(device)), labels.to(device))
+        loss.backward()
+        first = first or {k: g.cpu() for k, g in gradients(net).items()}
+        optimizer.step()
+        losses.append(loss.item())
+    state = {k: v.cpu() for k, v in net.state_dict().items()}
+    return {"losses": losses, "gradients": first, "state_dict": state}
+
+
+def gradients(net: nn.Module) -> dict[str, Tensor]:
+    """Copies of the gradients by the names of their parameters; none before a backward pass."""
+    return {n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None}
+
+
+def merge(halves: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Two columns' tensors -> the whole net's, on the device of the first."""
+    first, second = halves
+    return {name: torch.cat([t, second[name].to(t.device)]) for name, t in first.items()}
+
+
+def join(found: Sequence[dict[str, Any]]) -> Result:
+    """What train_column returned in the two processes as one; both computed the same losses."""
+    return Result(
+        found[0]["losses"],
+        merge([f["gradients"] for f in found]),
+        merge([f["state_dict"] for f in found]),
+        [row for f in found for row in f["bytes_sent"]],
+    )
+
+
+def differences(a: Result, b: Result) -> dict[str, float]:
+    """Largest differences of losses, gradients and weights, relative to b.
+
+    Of a tensor: the largest absolute difference over the largest absolute value.
+    """
+
+    def worst(x: Mapping[str, Tensor], y: Mapping[str, Tensor]) -> float:
+        if x.keys() != y.keys():
+            raise ValueError(f"these are not results of one net: {sorted(x.keys() ^ y.keys())}")
+        return max(float((x[k] - y[k]).abs().max() / y[k].abs().max()) for k in y)
+
+    losses = ({"": torch.tensor(r.losses, dtype=torch.float64)} for r in (a, b))
+    return {
+        "loss": worst(*losses),
+        "gradients": worst(a.gradients, b.gradients),
+        "weights": worst(a.state_dict, b.state_dict),
+    }
+
+
+def start_pair(work: Callable[..., None], folder: Path, *args: Any) -> None:
+    """Run work(column, folder, *args) in two fresh processes; return when both have ended well.
+
+    work: a function of an importable module; it wraps its body in `reporting`. Raises RuntimeError
+    that says which column's process ended and how, within GRACE seconds of the first to fail. No
+    process outlives the call.
+    """
+    context = mp.start_processes(
+        work, (str(folder), *args), nprocs=2, join=False, daemon=True, start_method="spawn"
+    )
+    processes = context.processes
+    deadline = float("inf")
+    codes: list[int | None] = [None, None]
+    try:
+        while None in codes and time.monotonic() < deadline:
+            wait([p.sentinel for p in processes if p.exitcode is None], timeout=0.2)
+            codes = [p.exitcode for p in processes]
+            if any(codes) and deadline == float("inf"):
+                deadline = time.monotonic() + GRACE
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+    _raise_failure(codes, folder)
+
+
+def _raise_failure(codes: Sequence[int | None], folder: Path) -> None:
+    stories = []
+    for column, code in enumerate(codes):
+        report = folder / f"error{column}.txt"
+        text = report.read_text().strip() if report.exists() else ""
+        last = text.splitlines()[-1] if text else ""
+        if code is None:
+            rank, how = 2, "did not end by itself and was killed"
+        elif code < 0:
+            rank, how = 0, f"was ended by signal {-code} ({signal.Signals(-code).name})"
+        elif text:
+            rank, how = 3 if ColumnGone.__name__ in last else 1, f"raised {last}"
+        else:
+            rank, how = (1 if code else 4), f"ended with exit code {code}"
+        stories.append((rank, f"column {column}'s process {how}", text))
+    if any(codes) or any(text for *_, text in stories):
+        stories.sort()  # what the others suffer from comes first
+        trace = next((f"\n\n{text}" for _, _, text in stories if text), "")
+        raise RuntimeError("; ".join(story for _, story, _ in stories) + trace)
+
+
+@contextlib.contextmanager
+def reporting(column: int, folder: str) -> Iterator[None]:
+    """Leave the traceback of what the body raises where start_pair reads it, and exit with 1."""
+    # torch sends SIGINT when the parent dies; a shell's background jobs are born deaf to it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except BaseException:
+        (Path(folder) / f"error{column}.txt").write_text(traceback.format_exc())
+        sys.exit(1)

@@ -1,0 +1,288 @@
+"""§3.2 The net as the paper ran it: a column a GPU, which meet only before some of the layers.
+
+`TwoTowers` holds both columns in this process; `run_two_processes` trains them in two, and
+`run_one_process` is the same loop with the whole net. `python -m alexnet_repro.towers`, alone or
+under `torchrun --nproc-per-node 2 -m`, compares the two on a few small steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from alexnet_repro import spec as specs
+from alexnet_repro.layers import LocalResponseNorm, PaperDropout
+from alexnet_repro.model import PaperNet, build, check_images
+from alexnet_repro.rows import Spec
+from alexnet_repro.tower_processes import (
+    Batch,
+    Result,
+    differences,
+    gradients,
+    join,
+    merge,
+    reporting,
+    start_pair,
+    steps,
+    train_column,
+)
+from alexnet_repro.traffic import exchange, meetings, per_column
+
+
+class Column(nn.Module):
+    """One column of a net: its layers under their names, with the half of each parameter's rows.
+
+    number: 0 or 1. Copies the weights, on the net's device; shares its dropout generators.
+    Raises ValueError as traffic.meetings, and for inverted dropout.
+    """
+
+    def __init__(self, net: PaperNet, number: int) -> None:
+        super().__init__()
+        self.meetings, self.number = meetings(_actual(net)), number
+        for name, module in net.named_children():
+            self.add_module(name, _half(name, module, number))
+        self.train(net.training)
+
+    def forward(self, images: Tensor, exchange: Callable[[str, Tensor], Tensor]) -> Tensor:
+        """N x 3 x S x S -> N x classes / 2; exchange(layer, own half) returns both halves."""
+        x = images
+        for name, module in self.named_children():
+            if name in self.meetings:
+                x = exchange(name, x)
+            keep = _keep(module, x)[self.number] if isinstance(module, PaperDropout) else None
+            x = module(x) if keep is None else x * keep
+        return x
+
+
+def _actual(net: PaperNet) -> Spec:
+    """The net's rows, with the classes that it was built with."""
+    *rows, last = net.spec.layers
+    parameters = dict(net.get_submodule(last.name).named_parameters())
+    if "bias" in parameters:
+        last = replace(last, out=len(parameters["bias"]))
+    return replace(net.spec, layers=(*rows, last))
+
+
+def _half(name: str, module: nn.Module, number: int) -> nn.Module:
+    if isinstance(module, nn.Dropout):
+        raise ValueError(f"{name} is inverted dropout; call dropout.from_inverted(net) first")
+    if isinstance(module, PaperDropout):
+        drop = PaperDropout(module.p)
+        drop.generator = module.generator
+        return drop
+    if isinstance(module, LocalResponseNorm):
+        norm = copy.deepcopy(module)
+        norm.groups //= 2
+        return norm
+    if not isinstance(module, (nn.Conv2d, nn.Linear)):
+        return copy.deepcopy(module)
+    # a grouped convolution's weight has the inputs of one group, which are this column's
+    out, inputs = module.weight.shape[0] // 2, module.weight.shape[1]
+    half: nn.Conv2d | nn.Linear
+    with torch.device("meta"):  # no memory, no random numbers: the weights follow
+        if isinstance(module, nn.Conv2d):
+            constants: Any = (module.kernel_size, module.stride, module.padding)
+            half = type(module)(inputs, out, *constants)
+        else:
+            half = nn.Linear(inputs, out)
+    for key, whole in module.named_parameters():
+        setattr(half, key, nn.Parameter(whole.detach().chunk(2)[number].clone()))
+    return half
+
+
+def _keep(drop: PaperDropout, half: Tensor) -> tuple[Tensor, ...]:
+    """Factors of both columns' halves (masks in training), drawn as the whole net draws them."""
+    n, c, *rest = half.shape
+    return drop(half.new_ones(n, 2 * c, *rest)).chunk(2, 1)
+
+
+class TwoTowers(nn.Module):
+    """§3.2 A two-column net as two modules on two devices that meet where the paper says.
+
+    Weights are copied from the grouped net. Input N x 3 x S x S, output N x classes scores on
+    devices[0], the grouped net's but for rounding; a dropout generator must live on devices[0].
+    Raises ValueError for a net that does not divide in two, naming the layer, and as check_images.
+    """
+
+    def __init__(self, net: PaperNet, devices: Sequence[str] = ("cpu", "cpu")) -> None:
+        super().__init__()
+        self.spec, self.devices = net.spec, _two(devices)
+        self.columns = nn.ModuleList(Column(net, i).to(d) for i, d in enumerate(self.devices))
+        self.train(net.training)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N x 3 x S x S -> N x classes."""
+        check_images(self, images)  # type: ignore[arg-type]  # it reads spec and training alone
+        first, second = self.columns
+        halves = [images.to(d) for d in self.devices]
+        for name, module in first.named_children():
+            if name in first.meetings:  # type: ignore[operator]
+                halves = [torch.cat([h.to(d) for h in halves], 1) for d in self.devices]
+            if isinstance(module, PaperDropout):  # one draw for both
+                keep = _keep(module, halves[0])
+                halves = [h * k.to(h.device) for h, k in zip(halves, keep, strict=True)]
+            else:
+                halves = [module(halves[0]), second.get_submodule(name)(halves[1])]
+        return torch.cat([h.to(self.devices[0]) for h in halves], 1)
+
+    def merged_state_dict(self) -> dict[str, Tensor]:
+        """The weights under the grouped net's names and shapes, on devices[0]."""
+        return merge([column.state_dict() for column in self.columns])
+
+    def merged_gradients(self) -> dict[str, Tensor]:
+        """The gradients likewise; empty before the first backward pass."""
+        return merge([gradients(column) for column in self.columns])
+
+
+def _two(devices: Sequence[str]) -> list[torch.device]:
+    if isinstance(devices, str) or len(devices) != 2:
+        raise ValueError(f"wanted two devices, such as ('cpu', 'cpu'), got {devices!r}")
+    return [torch.device(d) for d in devices]
+
+
+def run_one_process(
+    net: PaperNet,
+    batches: Sequence[Batch],
+    *,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    bias_lr_factor: float = 1.0,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Result:
+    """§5 Train a copy of the whole net, one step a batch, with PaperSGD: the reference.
+
+    batches: (images N x 3 x S x S, labels N) each. seed: of the dropout masks. Biases learn at
+    bias_lr_factor * lr, without weight decay. Raises ValueError for no batches, or images that
+    check_images refuses.
+    """
+    _check(net, batches)
+    whole = copy.deepcopy(net).to(device)
+    found = steps(
+        whole, whole, batches, device, lr=lr, momentum=momentum, weight_decay=weight_decay,
+        bias_lr_factor=bias_lr_factor, seed=seed,
+    )  # fmt: skip
+    return Result(**found)
+
+
+def run_two_processes(
+    net: PaperNet,
+    batches: Sequence[Batch],
+    *,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    bias_lr_factor: float = 1.0,
+    seed: int = 0,
+    backend: str = "gloo",
+    devices: Sequence[str] = ("cpu", "cpu"),
+    timeout: float = 60.0,
+) -> Result:
+    """run_one_process with a column a process (one thread each), through torch.distributed.
+
+    backend: "gloo", or "nccl" with two cuda devices. timeout: seconds that a column waits for the
+    other in one exchange. In a script, call it under `if __name__ == "__main__":`. Raises
+    ValueError as TwoTowers and run_one_process; RuntimeError that says which column's process
+    ended and how, if one does, and leaves no process behind.
+    """
+    _check(net, batches)
+    plan = {
+        "batches": list(batches), "devices": [str(d) for d in _two(devices)], "backend": backend,
+        "timeout": timeout, "options": {
+            "lr": lr, "momentum": momentum, "weight_decay": weight_decay,
+            "bias_lr_factor": bias_lr_factor, "seed": seed,
+        },
+    }  # fmt: skip
+    columns = [Column(net, i) for i in range(2)]
+    with tempfile.TemporaryDirectory(prefix="towers-") as name:
+        folder = Path(name)
+        torch.save(plan, folder / "plan.pt")
+        for i, column in enumerate(columns):
+            torch.save(column.state_dict(), folder / f"weights{i}.pt")
+            column.to("meta")  # the arguments of a process carry the layers, the file the weights
+        start_pair(_work, folder, columns)
+        return join([torch.load(folder / f"result{i}.pt", weights_only=True) for i in range(2)])
+
+
+def _check(net: PaperNet, batches: Sequence[Batch]) -> None:
+    if not batches:
+        raise ValueError("wanted a list of (images, labels), one a step; got none")
+    for images, _ in batches:
+        check_images(net, images)
+
+
+def _work(number: int, folder: str, columns: Sequence[Column]) -> None:
+    """The life of one column's process."""
+    with reporting(number, folder):
+        torch.set_num_threads(1)
+        home, column = Path(folder), columns[number]
+        plan = torch.load(home / "plan.pt", weights_only=True)
+        weights = torch.load(home / f"weights{number}.pt", weights_only=True)
+        column.load_state_dict(weights, assign=True)
+        device = plan["devices"][number]
+        if torch.device(device).type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group(
+            plan["backend"], store=dist.FileStore(str(home / "store"), 2), rank=number,
+            world_size=2, timeout=timedelta(seconds=plan["timeout"]),
+        )  # fmt: skip
+        result = train_column(column.to(device), plan["batches"], device, **plan["options"])
+        torch.save(result, home / f"result{number}.pt")
+        dist.barrier()  # who ends first must not close the wire on the other
+        dist.destroy_process_group()
+
+
+def _demonstration() -> tuple[PaperNet, list[Batch]]:
+    """A small two-column net and three batches of random images, from a seed."""
+    generator = torch.Generator().manual_seed(0)
+    net = build(per_column(specs.get("mini-alexnet")), init="modern", generator=generator)
+    labels = torch.randint(10, (3, 8), generator=generator)
+    return net, [(torch.randn(8, 3, 24, 24, generator=generator), y) for y in labels]
+
+
+def _under_torchrun(net: PaperNet, batches: Sequence[Batch]) -> Result | None:
+    """Train this process's column; rank 0 gets the result of both."""
+    rank = int(os.environ["RANK"])
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    options = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "bias_lr_factor": 1.0, "seed": 0}
+    found: list[Any] = [None, None]
+    dist.all_gather_object(found, train_column(Column(net, rank), batches, "cpu", **options))
+    dist.destroy_process_group()
+    return join(found) if rank == 0 else None
+
+
+def main() -> None:
+    """Train the demonstration in two processes and in one; print how far the two differ."""
+    size = os.environ.get("WORLD_SIZE")
+    if size not in (None, "2"):
+        raise SystemExit(
+            f"WORLD_SIZE is {size}, wanted 2, a process a column: "
+            f"torchrun --nproc-per-node 2 -m alexnet_repro.towers"
+        )
+    net, batches = _demonstration()
+    two = _under_torchrun(net, batches) if size else run_two_processes(net, batches)
+    if two is None:
+        return
+    print(f"{net.spec.name}, {len(batches)} steps of {len(batches[0][0])} images, two processes")
+    print("largest difference from one process, relative to the largest value:")
+    for what, worst in differences(two, run_one_process(net, batches)).items():
+        print(f"  {what:10}{worst:.1e}")
+    sent = sum(r["bytes"] for r in two.bytes_sent if (r["step"], r["column"]) == (0, 0))
+    computed = exchange(net.spec, len(batches[0][0]))["bytes"].sum()
+    print(f"bytes that a column sends per step: {sent:,} counted, {computed:,} computed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Crop, reflect and light a batch of 128 images of 256x256, against torchvision's v2 per image."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from side_by_side import SMALL, bandwidth, compare, save
+from torchvision.transforms import v2
+
+from alexnet_repro import augment
+from alexnet_repro.demo_training import IMAGENET
+
+BATCH = 4 if SMALL else 128
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (BATCH, 3, 256, 256), dtype=np.uint8))
+    mean = torch.full((3, 224, 224), 120.0)
+    generator = torch.Generator().manual_seed(0)
+
+    def ours() -> torch.Tensor:
+        draws = augment.draw_crops(BATCH, 256, 224, generator)
+        x = augment.apply_crops(images, draws, 224).float() - mean
+        return IMAGENET.apply(x, IMAGENET.draw(BATCH, generator), reading="original")
+
+    transform = v2.Compose(
+        [v2.RandomCrop(224), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32)]
+    )
+
+    def stock() -> torch.Tensor:
+        out = []
+        for image in images:
+            x = transform(image) - mean
+            shift = IMAGENET.shift(IMAGENET.draw(1, generator), reading="original")
+            out.append((x + shift[0, :, None, None].float()) / 1.1)
+        return torch.stack(out)
+
+    assert ours().shape == stock().shape == (BATCH, 3, 224, 224)
+    moved = BATCH * 3 * 224 * 224 * (1 + 4)  # read uint8, write float32, once each
+    row = compare(
+        f"crop, reflect, light {BATCH} images", ours, stock, against="torchvision v2 per image",
+        ship=4, stretch=7, floor=moved / bandwidth(1 << 20 if SMALL else 1 << 26),
+    )  # fmt: skip
+    save("augment", [row])
+
+
+if __name__ == "__main__":
+    main()

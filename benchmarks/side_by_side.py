@@ -1,0 +1,85 @@
+"""What every benchmark shares: alternate the two sides, print the ratio against the goals, record.
+
+BENCH_SMALL=1: tiny sizes, nothing recorded (the tests do that). BENCH_PAIRS: pairs a row (7).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from alexnet_repro import records
+
+SMALL = os.environ.get("BENCH_SMALL") == "1"
+PAIRS = int(os.environ.get("BENCH_PAIRS", "1" if SMALL else "7"))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def compare(
+    row: str, ours: Callable[[], object], stock: Callable[[], object], *, against: str,
+    ship: float, stretch: float, floor: float | None = None,
+) -> dict:  # fmt: skip
+    """Time both, in turn, PAIRS times after one round of each unrecorded; print and return a row.
+
+    The ratio is stock time over our time, more is better. floor: seconds that the work cannot go
+    below (bytes over measured bandwidth, multiply-adds over measured rate).
+    """
+    ours(), stock()
+    pairs = []
+    for i in range(PAIRS):
+        sides = [("ours", ours), ("stock", stock)]
+        took = {name: seconds(work) for name, work in (sides if i % 2 else sides[::-1])}
+        pairs.append([took["ours"], took["stock"]])
+    ratios = np.array([stock / ours for ours, stock in pairs])
+    low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()
+    word = "stretch" if median >= stretch else "ship" if median >= ship else "below"
+    best = float(np.median(pairs, 0)[0])
+    limit = f", {best / floor:.1f}x the floor" if floor else ""
+    print(
+        f"{row}: {against} takes {median:.2f}x our time ({low:.2f} to {high:.2f}, {PAIRS} pairs); "
+        f"ship {ship}x, stretch {stretch}x: {word}{limit}",
+        flush=True,
+    )
+    return {
+        "row": row, "against": against, "ship": ship, "stretch": stretch, "seconds": pairs,
+        "median": median, "quartiles": [low, high], "floor": floor,
+    }  # fmt: skip
+
+
+def save(name: str, rows: list[dict]) -> Path | None:
+    """Write runs/benchmarks/<name>.json with the machine; nothing at the small sizes."""
+    if SMALL:
+        return None
+    path = records.RUNS / "benchmarks" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    origin = records.provenance("cpu", torch.get_num_threads())
+    origin |= {"cores": os.cpu_count(), "peak_memory_bytes": records.peak_memory_bytes()}
+    path.write_text(json.dumps({"provenance": origin, "rows": rows}, indent=1) + "\n")
+    return path
+
+
+def bandwidth(size: int = 1 << 26) -> float:
+    """Bytes a second of reading and writing memory, by copying."""
+    a = torch.zeros(size)
+    b = torch.empty_like(a)
+    best = min(seconds(lambda: b.copy_(a)) for _ in range(5))
+    return 2 * a.numel() * a.element_size() / best
+
+
+def multiply_adds(n: int = 1536) -> float:
+    """Multiply-adds a second of a square matrix product in float32."""
+    a, b = torch.randn(n, n), torch.randn(n, n)
+    best = min(seconds(lambda: a @ b) for _ in range(5))
+    return n**3 / best

@@ -1,0 +1,79 @@
+"""One training step of the full net: against stock LRN, and against torchvision's AlexNet.
+
+torchvision's net has no LRN and other widths; it is what a user would otherwise train. The floor:
+three times the multiply-adds of a forward pass over the measured rate of matrix products.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from side_by_side import SMALL, compare, multiply_adds, save
+from torch import nn
+from torchvision.models import alexnet as torchvision_alexnet
+
+from alexnet_repro import model, spec
+from alexnet_repro.layers import LocalResponseNorm
+from alexnet_repro.optim import PaperSGD, parameter_groups
+
+BATCH = 2 if SMALL else 128
+
+
+def stock_lrn(net: nn.Module) -> nn.Module:
+    """The same net with torch.nn's LRN, constants turned into torch's."""
+    for name, module in list(net.named_children()):
+        if isinstance(module, LocalResponseNorm):
+            norm = nn.LocalResponseNorm(5, 5 * module.alpha, module.beta, module.k)
+            setattr(net, name, norm)
+    return net
+
+
+def step(net: nn.Module, optimizer, images, labels, bf16: bool) -> None:
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        loss = F.cross_entropy(net(images), labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+
+
+def main() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = 70 * torch.randn(BATCH, 3, 224, 224, generator=generator)
+    last = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(1000, (BATCH,), generator=generator)
+
+    def ours(images, bf16=False):
+        net = model.alexnet(generator=torch.Generator().manual_seed(0))
+        if images is last:
+            net = net.to(memory_format=torch.channels_last)
+        optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
+        return lambda: step(net, optimizer, images, labels, bf16)
+
+    def torch_sgd(net, images):
+        optimizer = torch.optim.SGD(net.parameters(), 1e-4, 0.9, weight_decay=5e-4)
+        return lambda: step(net, optimizer, images, labels, False)
+
+    macs = int(spec.trace(spec.get("alexnet"))["macs"].sum())
+    floor = 3 * macs * BATCH / multiply_adds()
+    slow = torch_sgd(stock_lrn(model.alexnet()), images)
+    rows = [
+        compare(
+            f"train step, batch {BATCH}, fp32", ours(last), slow, floor=floor,
+            against="the same net with torch.nn's LRN and SGD", ship=1.4, stretch=1.7,
+        ),
+        compare(
+            f"train step, batch {BATCH}, fp32", ours(last),
+            torch_sgd(torchvision_alexnet(), images), against="torchvision's AlexNet",
+            ship=0.95, stretch=1.05, floor=floor,
+        ),
+        compare(
+            f"train step, batch {BATCH}, bf16", ours(last, bf16=True),
+            torch_sgd(torchvision_alexnet(), images),
+            against="torchvision's AlexNet, fp32", ship=1.6, stretch=1.9, floor=floor,
+        ),
+    ]  # fmt: skip
+    save("train_step", rows)
+
+
+if __name__ == "__main__":
+    main()
