@@ -58,18 +58,17 @@ def matching_mean(mean: Tensor, draws: Draws, crop_size: int) -> Tensor:
 
 def apply_crops(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
     """Cut and mirror: N x C x H x W, any dtype -> N x C x crop_size x crop_size, same dtype."""
-    n, _, h, w = images.shape
+    n, c, h, w = images.shape
     if len(draws.top) != n:
         raise ValueError(f"{len(draws.top)} draws for {n} images")
     for size in (h, w):
         _span(size, crop_size)
-    steps = torch.arange(crop_size)
-    rows = draws.top[:, None] + steps
-    cols = draws.left[:, None] + torch.where(draws.flip[:, None], steps.flip(0), steps)
-    index = torch.arange(n)
-    return images.permute(0, 2, 3, 1)[
-        index[:, None, None], rows[:, :, None], cols[:, None, :]
-    ].permute(0, 3, 1, 2)
+    out = images.new_empty((n, c, crop_size, crop_size))
+    drawn = zip(draws.top.tolist(), draws.left.tolist(), draws.flip.tolist(), strict=True)
+    for i, (top, left, flip) in enumerate(drawn):
+        cut = images[i, :, top : top + crop_size, left : left + crop_size]
+        out[i] = cut.flip(-1) if flip else cut
+    return out
 
 
 def center_crop(images: Tensor, crop_size: int) -> Tensor:

@@ -96,15 +96,19 @@ def load(name: str, split: str, root: Path | str | None = None) -> DataSet:
 
 
 def mean_and_std(images: np.ndarray, chunk: int = 1000) -> tuple[np.ndarray, float]:
-    """Mean image (C x H x W float32) and the deviation of the centred pixels, in bounded memory."""
-    total = np.zeros(images.shape[1:], np.float64)
+    """Mean image (C x H x W float32) and the deviation of the centred pixels.
+
+    images: N x C x H x W uint8. One pass in bounded memory; the sums are exact integers.
+    """
+    total = np.zeros(images.shape[1:], np.int64)
+    levels = np.zeros(256, np.int64)
     for i in range(0, len(images), chunk):
-        total += images[i : i + chunk].sum(0, dtype=np.float64)
+        part = images[i : i + chunk]
+        total += part.sum(0, dtype=np.int64)
+        levels += np.bincount(part.ravel(), minlength=256)
     mean = total / len(images)
-    squares = 0.0
-    for i in range(0, len(images), chunk):
-        squares += float(np.square(images[i : i + chunk] - mean).sum())
-    return mean.astype(np.float32), (squares / images.size) ** 0.5
+    squares = int(levels @ np.arange(256) ** 2)
+    return mean.astype(np.float32), (squares / images.size - float(np.square(mean).mean())) ** 0.5
 
 
 def array_sha256(*arrays: np.ndarray, chunk: int = 1000) -> str:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from alexnet_repro import augment, checkpoints, data, model
+from alexnet_repro import augment, augment_fast, checkpoints, data, model
 from alexnet_repro.config import RunConfig
 from alexnet_repro.diagnose import StuckWarning, StuckWatch
 from alexnet_repro.evaluate import View, evaluate
@@ -167,21 +167,25 @@ def _epoch(run: _Run, epoch: int) -> bool:
             module.generator = masks
     order = torch.randperm(run.count, generator=stream(seed, "order", epoch))
     crops, colours = stream(seed, "crops", epoch), stream(seed, "colours", epoch)
-    bar = tqdm(
-        range(0, len(order), config.batch), f"epoch {epoch + 1}/{config.epochs}",
-        unit="batch", disable=run.quiet, leave=False,
-    )  # fmt: skip
-    loss = torch.zeros(())
-    for i in bar:
+
+    def batch(i: int) -> tuple[torch.Tensor, torch.Tensor]:
         index = order[i : i + config.batch].numpy()
         images = torch.from_numpy(run.training.images[index])
         labels = torch.from_numpy(run.training.labels[index]).to(run.view.device)
-        images = _seen(images, run.view, run.components, config, crops, colours)
+        return _seen(images, run.view, run.components, config, crops, colours), labels
+
+    starts = range(0, len(order), config.batch)
+    bar = tqdm(
+        augment_fast.ahead(map(batch, starts)), f"epoch {epoch + 1}/{config.epochs}",
+        total=len(starts), unit="batch", disable=run.quiet, leave=False,
+    )  # fmt: skip
+    loss = torch.zeros(())
+    for i, (images, labels) in enumerate(bar):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             loss = F.cross_entropy(net(images), labels)
-        if i % (50 * config.batch) == 0 and not loss.isfinite():
+        if i % 50 == 0 and not loss.isfinite():
             return False
-        if i % (WATCH * config.batch) == 0 and run.watch.update(loss.item(), WATCH):
+        if i % WATCH == 0 and run.watch.update(loss.item(), WATCH):
             warnings.warn(run.watch.message(net, images), StuckWarning, stacklevel=3)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -191,25 +195,35 @@ def _epoch(run: _Run, epoch: int) -> bool:
 
 def _seen(images, view, components, config, crops, colours) -> torch.Tensor:
     """What the net sees of a training batch: cut, mirrored, centred, lit."""
-    mean = noise = None
+    n, side = len(images), images.shape[-1]
+    still = augment.center_draws(n, side, view.crop)
+    draws = still
     if config.crop or config.flip:
         draws = augment.draw_crops(
-            len(images), images.shape[-1], view.crop, crops,
-            flip=config.flip, chunk=config.crop_chunk,
-        )  # fmt: skip
-        if config.crop_position == "centre":
-            still = augment.center_draws(len(images), images.shape[-1], view.crop)
-            draws = augment.Draws(still.top, still.left, draws.flip)
-        images = augment.apply_crops(images, draws, view.crop)
-        if view.matching:
-            mean = augment.matching_mean(view.whole.cpu(), draws, view.crop).to(view.device)
-    if components is not None:
-        alphas = components.draw(len(images), colours)
+            n, side, view.crop, crops, flip=config.flip, chunk=config.crop_chunk
+        )
+    if config.crop_position == "centre":
+        draws = augment.Draws(still.top, still.left, draws.flip)
+    mean = view.mean
+    if view.matching:
+        mean = augment.matching_mean(view.whole.cpu(), draws, view.crop).to(view.device)
+    alphas = None if components is None else components.draw(n, colours)
+    if view.device.type == "cpu":
+        return _seen_at_once(images, draws, mean, view, components, alphas, config.colour_noise)
 
-        def noise(x):
-            return components.apply(x, alphas, reading=config.colour_noise)
+    def noise(x):
+        return components.apply(x, alphas, reading=config.colour_noise)
 
-    return view(images, mean, noise)
+    cut = augment.apply_crops(images, draws, view.crop)
+    return view(cut, mean, None if alphas is None else noise)
+
+
+def _seen_at_once(images, draws, mean, view, components, alphas, reading) -> torch.Tensor:
+    shift, divisors = None, () if view.scale == 1 else (view.scale,)
+    if alphas is not None:
+        shift = components.shift(alphas, reading=reading).float()
+        divisors = ((1.1,) if reading == "original" else ()) + divisors
+    return augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
 
 
 def _score(result: Result, run: _Run, epoch: int, step: int, lr: float) -> None:

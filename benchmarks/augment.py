@@ -7,7 +7,7 @@ import torch
 from side_by_side import SMALL, bandwidth, compare, save
 from torchvision.transforms import v2
 
-from alexnet_repro import augment
+from alexnet_repro import augment, augment_fast
 from alexnet_repro.demo_training import IMAGENET
 
 BATCH = 4 if SMALL else 128
@@ -21,8 +21,8 @@ def main() -> None:
 
     def ours() -> torch.Tensor:
         draws = augment.draw_crops(BATCH, 256, 224, generator)
-        x = augment.apply_crops(images, draws, 224).float() - mean
-        return IMAGENET.apply(x, IMAGENET.draw(BATCH, generator), reading="original")
+        shift = IMAGENET.shift(IMAGENET.draw(BATCH, generator), reading="original").float()
+        return augment_fast.batch(images, draws, 224, mean, shift=shift, divisors=(1.1,))
 
     transform = v2.Compose(
         [v2.RandomCrop(224), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32)]

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet_repro import augment, data, embedded, model, train
+from alexnet_repro import augment_fast, data, embedded, model, train
 from alexnet_repro.config import RunConfig
 from alexnet_repro.evaluate import View, evaluate
 from alexnet_repro.records import RunRecord
@@ -179,14 +179,14 @@ def test_training_stops_after_the_first_epoch_at_or_below_the_error(unbroken, ru
 
 
 def test_two_arms_of_one_seed_see_the_same_images_and_crops(run, root, monkeypatch):
-    apply, seen = augment.apply_crops, []
+    batch, seen = augment_fast.batch, []
 
-    def spy(images, draws, size):
-        crops = apply(images, draws, size)
+    def spy(images, draws, size, mean, **options):
+        crops = batch(images, draws, size, mean, **options)
         seen[-1].append((images.numpy(), crops.numpy().tobytes()))
         return crops
 
-    monkeypatch.setattr(augment, "apply_crops", spy)
+    monkeypatch.setattr(augment_fast, "batch", spy)
     for net, seed in (("mini-alexnet", 1), ("mini-alexnet-nonoverlap", 1), ("mini-alexnet", 2)):
         seen.append([])
         run(MINI.replace(net=net, epochs=2), seed=seed)

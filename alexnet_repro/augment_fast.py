@@ -1,0 +1,85 @@
+"""§4.1 A training batch cut, mirrored, centred and lit in one pass, and the next one ahead.
+
+Same numbers, bit for bit, as augment.apply_crops, View and RGBPCA.apply one after another. Those
+read and write the whole batch once each; here a block of images is finished while it is in the
+processor's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexnet_repro import augment
+
+CACHED = 1 << 18  # numbers in a block, 1 MB of float32
+T = TypeVar("T")
+
+
+def batch(
+    images: Tensor,
+    draws: augment.Draws,
+    crop_size: int,
+    mean: Tensor,
+    *,
+    shift: Tensor | None = None,
+    divisors: tuple[float, ...] = (),
+) -> Tensor:
+    """N x C x H x W uint8 -> N x C x crop_size x crop_size float32, channels last, on the CPU.
+
+    (cut and mirrored image - mean + shift) divided by each of divisors in turn. mean: C x crop x
+    crop for all, or N x C x crop x crop. shift: N x C, grey levels (RGBPCA.shift). Raises
+    ValueError for other images and for crops that do not fit.
+    """
+    if images.dtype != torch.uint8 or images.dim() != 4 or images.device.type != "cpu":
+        raise ValueError(
+            f"batch wants N x C x H x W uint8 on the CPU (0..255), got {tuple(images.shape)} of "
+            f"{images.dtype} on {images.device}"
+        )
+    n, c, h, w = images.shape
+    if len(draws.top) != n or not 1 <= crop_size <= min(h, w):
+        raise ValueError(f"{len(draws.top)} draws, {crop_size}-pixel crops for {n} of {h}x{w}")
+    step = max(1, CACHED // (c * crop_size**2))
+    out = torch.empty((n, c, crop_size, crop_size), memory_format=torch.channels_last)
+    for start in range(0, n, step):
+        block = slice(start, min(start + step, n))
+        part = _cut(
+            images[block], *(d[block] for d in (draws.top, draws.left, draws.flip)), crop_size
+        )
+        x = torch.sub(part, mean if mean.dim() == 3 else mean[block])
+        if shift is not None:
+            x.add_(shift[block, :, None, None])
+        for divisor in divisors:
+            x.div_(divisor)
+        out[block] = x
+    return out
+
+
+def _cut(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, size: int) -> Tensor:
+    if len(images) == 1:
+        x, y = int(left), int(top)
+        cut = images[:, :, y : y + size, x : x + size]
+        return cut.flip(-1) if flip else cut
+    # numpy's slices cost a fifth of torch's, which small images are bound by
+    source, out = images.numpy(), np.empty((*images.shape[:2], size, size), np.uint8)
+    for i, (y, x) in enumerate(zip(top.tolist(), left.tolist(), strict=True)):
+        out[i] = source[i, :, y : y + size, x : x + size]
+    cut = torch.from_numpy(out)
+    cut[flip] = cut[flip].flip(-1)
+    return cut
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items in the same order, each made by a second thread while the last one is used."""
+    end = object()
+    made = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, made, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, made, end)
+            yield item  # type: ignore[misc]
