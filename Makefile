@@ -27,7 +27,8 @@ chapters: $(VENV)/all.stamp  ## run every chapter in smoke mode
 	$(BIN)/alexnet-repro chapters --mode smoke
 
 bench: $(VENV)/all.stamp  ## print the benchmarks' table and write runs/benchmarks/
-	$(MALLOC) $(BIN)/python benchmarks/lrn.py
+	@for file in benchmarks/*.py; do \
+	  case $$file in *side_by_side.py) ;; *) $(MALLOC) $(BIN)/python $$file || exit 1;; esac; done
 
 clean:  ## remove what was built (not .venv, not data)
 	rm -rf _build .scratch .pytest_cache .ruff_cache .mypy_cache

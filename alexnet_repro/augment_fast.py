@@ -48,9 +48,8 @@ def batch(
     out = torch.empty((n, c, crop_size, crop_size), memory_format=torch.channels_last)
     for start in range(0, n, step):
         block = slice(start, min(start + step, n))
-        part = _cut(
-            images[block], *(d[block] for d in (draws.top, draws.left, draws.flip)), crop_size
-        )
+        places = draws.top[block], draws.left[block], draws.flip[block]
+        part = _cut(images[block], *places, crop_size)
         x = torch.sub(part, mean if mean.dim() == 3 else mean[block])
         if shift is not None:
             x.add_(shift[block, :, None, None])

@@ -21,7 +21,8 @@ class LocalResponseNorm(nn.Module):
     alpha_over_n=True is the original code: alpha is divided by n, and an even window holds n
     channels (i - n//2 .. i + n//2 - 1) instead of the printed n + 1. groups: columns that are
     normalised apart, as the original does on its two GPUs. Input N x C x H x W, finite; the
-    statistics are computed in float32 (or float64), so half precision does not overflow.
+    statistics are computed in float32 (or float64), so half precision does not overflow. path:
+    "eager", "compiled" or "auto" (lrn_fast); the numbers are the same.
     Raises ValueError for size < 1, k <= 0, groups that do not divide C, input that is not 4-D.
     """
 
@@ -34,15 +35,20 @@ class LocalResponseNorm(nn.Module):
         *,
         alpha_over_n: bool = False,
         groups: int = 1,
+        path: str = "auto",
     ) -> None:
         super().__init__()
+        if path not in lrn_fast.PATHS:
+            raise ValueError(
+                f"LocalResponseNorm wants path {', '.join(lrn_fast.PATHS)}, got {path!r}"
+            )
         if size < 1 or k <= 0 or groups < 1:
             raise ValueError(
                 f"LocalResponseNorm wants size >= 1, k > 0 and groups >= 1, "
                 f"got size={size}, k={k}, groups={groups}"
             )
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
-        self.alpha_over_n, self.groups = alpha_over_n, groups
+        self.alpha_over_n, self.groups, self.path = alpha_over_n, groups, path
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> the same shape and dtype."""
@@ -59,15 +65,24 @@ class LocalResponseNorm(nn.Module):
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         alpha = self.alpha / self.size if self.alpha_over_n else self.alpha
         with torch.autocast(x.device.type, enabled=False):
-            b = lrn_fast.local_response_norm(a, self._window(a), alpha, self.beta, self.k)
+            b = None
+            if lrn_fast.choose(self.path, x.device) == "compiled" and a.numel():
+                b = lrn_fast.compiled(a, *self._reach(), alpha, self.beta, self.k)
+            if b is None:
+                b = lrn_fast.local_response_norm(a, self._window(a), alpha, self.beta, self.k)
         return b.to(x.dtype)
+
+    def _reach(self) -> tuple[int, int]:
+        """How many channels before and after its own a window holds."""
+        even_as_coded = self.alpha_over_n and self.size % 2 == 0
+        return self.size // 2, self.size // 2 - even_as_coded
 
     def _window(self, a: Tensor) -> Tensor:
         """C x C: one where channel j is in the window of channel i."""
         i = torch.arange(a.shape[1], device=a.device)
         offset = i[None, :] - i[:, None]
-        last = self.size // 2 - (self.alpha_over_n and self.size % 2 == 0)
-        return ((offset >= -(self.size // 2)) & (offset <= last)).to(a.dtype)
+        before, after = self._reach()
+        return ((offset >= -before) & (offset <= after)).to(a.dtype)
 
     def extra_repr(self) -> str:
         """The constants, for print(net)."""

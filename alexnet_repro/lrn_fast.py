@@ -1,15 +1,30 @@
 """§3.3 Local response normalisation in few passes over memory; layers.LocalResponseNorm uses it.
 
-Same numbers as the formula, but only the input and the scale are kept for the backward pass, the
-rest is recomputed, and at beta = 0.75 two square roots replace the power.
+Two paths with the same numbers as the formula. "eager": only the input and the scale are kept for
+the backward pass, the rest is recomputed, and at beta = 0.75 two square roots replace the power.
+"compiled": torch.compile fuses the formula into one kernel a pass; it needs a compiler (Triton on
+GPUs, a C++ compiler on CPUs) and some seconds at the first call of each shape.
 """
 
 from __future__ import annotations
+
+import functools
+import logging
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+PATHS = ("auto", "eager", "compiled")
+log = logging.getLogger(__name__)
+
+
+def choose(path: str, device: torch.device) -> str:
+    """The rule behind "auto": compiled on a GPU, where Triton is at hand, eager elsewhere."""
+    if path == "auto":
+        return "compiled" if device.type == "cuda" else "eager"
+    return path
 
 
 def local_response_norm(a: Tensor, window: Tensor, alpha: float, beta: float, k: float) -> Tensor:
@@ -51,3 +66,42 @@ class _LocalResponseNorm(torch.autograd.Function):
         with torch.autocast(grad.device.type, enabled=False):
             spread = _sum_channels((own * a).div_(scale), window.t())
         return own.addcmul_(a, spread, value=-2 * ctx.alpha * ctx.beta), None, None, None, None
+
+
+def compiled(
+    a: Tensor, before: int, after: int, alpha: float, beta: float, k: float
+) -> Tensor | None:
+    """The formula over channels i - before .. i + after as a compiled kernel; see the other path.
+
+    None, and one line of log, where torch.compile does not work on this machine.
+    """
+    if _broken:
+        return None
+    try:
+        return _kernel()(a, before, after, alpha, beta, k)
+    except (RuntimeError, ImportError, OSError) as error:
+        _broken.append(True)
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        log.warning("LRN: torch.compile failed, going on with the eager path (%s)", reason[0])
+        return None
+
+
+_broken: list[bool] = []
+
+
+@functools.cache
+def _kernel():
+    return torch.compile(_formula)
+
+
+def _formula(a: Tensor, before: int, after: int, alpha: float, beta: float, k: float) -> Tensor:
+    channels = a.shape[1]
+    squares = F.pad(a * a, (0, 0, 0, 0, before, after))
+    total = squares[:, :channels]
+    for offset in range(1, before + after + 1):
+        total = total + squares[:, offset : offset + channels]
+    scale = k + alpha * total
+    if beta == 0.75:
+        root = scale.rsqrt()
+        return a * (root * root.sqrt())
+    return a * scale.pow(-beta)

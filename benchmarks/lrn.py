@@ -24,8 +24,7 @@ def main() -> None:
         x = 50 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
         x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
         grad = torch.ones_like(x)
-        ours, stock = LocalResponseNorm(), nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0)
-        torch.testing.assert_close(ours(x), stock(x), rtol=1e-4, atol=1e-4)
+        stock = nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0)
 
         def step(layer, x=x, grad=grad):
             def work():
@@ -34,12 +33,15 @@ def main() -> None:
 
             return work
 
-        row = compare(
-            f"LRN {'x'.join(map(str, shape))}", step(ours), step(stock),
-            against="torch.nn.LocalResponseNorm", ship=3.5, stretch=5,
-            floor=5 * x.numel() * 4 / rate,
-        )  # fmt: skip
-        rows.append(row)
+        for path, ship, stretch in (("eager", 3.5, 5), ("compiled", 5, 7)):
+            ours = LocalResponseNorm(path=path)
+            torch.testing.assert_close(ours(x), stock(x), rtol=1e-4, atol=1e-4)
+            row = compare(
+                f"LRN {'x'.join(map(str, shape))}, {path}", step(ours), step(stock),
+                against="torch.nn.LocalResponseNorm", ship=ship, stretch=stretch,
+                floor=5 * x.numel() * 4 / rate,
+            )  # fmt: skip
+            rows.append(row)
     save("lrn", rows)
 
 

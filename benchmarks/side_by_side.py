@@ -28,13 +28,20 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def compare(
-    row: str, ours: Callable[[], object], stock: Callable[[], object], *, against: str,
-    ship: float, stretch: float, floor: float | None = None,
-) -> dict:  # fmt: skip
-    """Time both, in turn, PAIRS times after one round of each unrecorded; print and return a row.
+    row: str,
+    ours: Callable[[], object],
+    stock: Callable[[], object],
+    *,
+    against: str,
+    ship: float,
+    stretch: float,
+    floor: float | None = None,
+    lower: bool = False,
+) -> dict:
+    """Time both, in turn, PAIRS times after one round that does not count; print and return a row.
 
-    The ratio is stock time over our time, more is better. floor: seconds that the work cannot go
-    below (bytes over measured bandwidth, multiply-adds over measured rate).
+    The ratio is stock time over our time: more is better, or, with lower, less. floor: seconds that
+    the work cannot go below (bytes over measured bandwidth, multiply-adds over measured rate).
     """
     ours(), stock()
     pairs = []
@@ -44,7 +51,10 @@ def compare(
         pairs.append([took["ours"], took["stock"]])
     ratios = np.array([stock / ours for ours, stock in pairs])
     low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()
-    word = "stretch" if median >= stretch else "ship" if median >= ship else "below"
+    sign = -1 if lower else 1
+    word = "missed"
+    if sign * median >= sign * ship:
+        word = "stretch" if sign * median >= sign * stretch else "ship"
     best = float(np.median(pairs, 0)[0])
     limit = f", {best / floor:.1f}x the floor" if floor else ""
     print(
@@ -54,7 +64,7 @@ def compare(
     )
     return {
         "row": row, "against": against, "ship": ship, "stretch": stretch, "seconds": pairs,
-        "median": median, "quartiles": [low, high], "floor": floor,
+        "median": median, "quartiles": [low, high], "floor": floor, "lower": lower, "word": word,
     }  # fmt: skip
 
 

@@ -1,0 +1,72 @@
+"""One training epoch of the four-layer CIFAR-10 net, against ImageFolder and DataLoader.
+
+The same net, update rule, batch and thread; the drawn data set (2000 images of 32x32), as PNG files
+for ImageFolder, so that decoding is what it is for a user. Evaluation is left out on both sides.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from side_by_side import SMALL, compare, save
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from alexnet_repro import embedded, model, train
+from alexnet_repro.config import RunConfig
+from alexnet_repro.diagnose import StuckWatch
+from alexnet_repro.evaluate import View
+from alexnet_repro.optim import PaperSGD, parameter_groups
+
+COUNT = 200 if SMALL else 2000
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    training = embedded.generate("train")
+    config = RunConfig(net="18pct", init="modern", pixels="standardised", lr=0.001)
+    net = model.build("18pct", init="modern").to(memory_format=torch.channels_last)
+    optimizer = PaperSGD(parameter_groups(net, 0.001, 0.004), 0.001)
+    view = View.of(training, 0, True)
+    few = train.replace(training, images=training.images[:COUNT], labels=training.labels[:COUNT])
+    run = train._Run(config, 0, net, optimizer, few, view, None, StuckWatch(10), quiet=True)
+
+    stock_net = model.build("18pct", init="modern")
+    sgd = torch.optim.SGD(stock_net.parameters(), 0.001, 0.9, weight_decay=0.004)
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(COUNT):
+            place = Path(folder) / str(training.labels[i])
+            place.mkdir(exist_ok=True)
+            Image.fromarray(training.images[i].transpose(1, 2, 0)).save(place / f"{i}.png")
+        steps = [
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize([0.5] * 3, [0.25] * 3),
+        ]
+        loader = torch.utils.data.DataLoader(
+            ImageFolder(folder, v2.Compose(steps)), batch_size=128, shuffle=True
+        )
+
+        def stock() -> None:
+            stock_net.train()
+            for images, labels in loader:
+                loss = F.cross_entropy(stock_net(images), labels)
+                sgd.zero_grad(set_to_none=True)
+                loss.backward()
+                sgd.step()
+
+        rows = [
+            compare(
+                f"epoch of {COUNT} images, fp32", lambda: train._epoch(run, 0), stock,
+                against="ImageFolder + DataLoader + torch.optim.SGD", ship=2, stretch=2.8,
+            )
+        ]  # fmt: skip
+    save("epoch", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""§3.3 Both paths of LRN against the slow loop in float64, forward and backward, and the fallback.
+
+test_layers.py holds the eager path against the same loop in more cases.
+"""
+
+import logging
+
+import pytest
+import torch
+
+from alexnet_repro import lrn_fast
+from alexnet_repro.layers import LocalResponseNorm
+
+
+def loop(x, n, over_n):
+    """b_i = a_i / (k + alpha * sum)^beta, channel by channel, from the formula."""
+    alpha, last = (0.1 / n, n // 2 - (n % 2 == 0)) if over_n else (0.1, n // 2)
+    out = []
+    for i in range(x.shape[1]):
+        energy = x[:, max(0, i - n // 2) : i + last + 1].square().sum(1)
+        out.append(x[:, i] / (2 + alpha * energy) ** 0.75)
+    return torch.stack(out, 1)
+
+
+@pytest.mark.parametrize("path", ["eager", "compiled"])
+@pytest.mark.parametrize(
+    ("n", "over_n", "shape", "dtype", "layout", "tolerance"),
+    [
+        (5, False, (2, 8, 5, 3), torch.float64, torch.channels_last, 1e-12),
+        (4, True, (1, 6, 3, 3), torch.float32, torch.contiguous_format, 1e-5),
+        (5, False, (3, 2, 4, 4), torch.bfloat16, torch.channels_last, 2e-2),
+    ],
+)
+def test_paths_equal_the_loop(path, n, over_n, shape, dtype, layout, tolerance):
+    norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n, path=path)
+    exact = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    exact = (3 * exact).to(dtype).double().requires_grad_()
+    x = exact.detach().to(dtype).contiguous(memory_format=layout).requires_grad_()
+    weights = torch.linspace(-1, 1, exact.numel(), dtype=torch.float64).reshape(shape)
+    wanted, found = loop(exact, n, over_n), norm(x)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), wanted, rtol=tolerance, atol=tolerance)
+    (wanted * weights).sum().backward()
+    (found * weights.to(dtype)).sum().backward()
+    torch.testing.assert_close(x.grad.double(), exact.grad, rtol=tolerance, atol=tolerance)
+    if path == "compiled":
+        assert not lrn_fast._broken  # it was the compiled path that was tested
+
+
+def test_the_rule_behind_auto():
+    assert lrn_fast.choose("auto", torch.device("cpu")) == "eager"
+    assert lrn_fast.choose("auto", torch.device("cuda")) == "compiled"
+    assert lrn_fast.choose("compiled", torch.device("cpu")) == "compiled"
+    with pytest.raises(ValueError, match="wants path auto, eager, compiled, got 'fast'"):
+        LocalResponseNorm(path="fast")
+
+
+def test_without_a_compiler_the_eager_path_goes_on_with_one_line(monkeypatch, caplog):
+    def broken():
+        raise RuntimeError("no compiler\nlong story")
+
+    monkeypatch.setattr(lrn_fast, "_kernel", broken)
+    monkeypatch.setattr(lrn_fast, "_broken", [])
+    x = torch.randn(2, 7, 3, 3)
+    with caplog.at_level(logging.WARNING):
+        found = [LocalResponseNorm(path="compiled")(x) for _ in range(3)]
+    assert torch.equal(found[0], LocalResponseNorm(path="eager")(x))
+    assert [r.message for r in caplog.records] == [
+        "LRN: torch.compile failed, going on with the eager path (no compiler)"
+    ]
