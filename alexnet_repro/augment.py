@@ -57,12 +57,15 @@ def matching_mean(mean: Tensor, draws: Draws, crop_size: int) -> Tensor:
 
 
 def apply_crops(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
-    """Cut and mirror: N x C x H x W, any dtype -> N x C x crop_size x crop_size, same dtype."""
-    n, c, h, w = images.shape
+    """Cut and mirror: N x C x H x W, any dtype -> N x C x crop_size x crop_size, same dtype.
+
+    Raises ValueError for another shape (channels last too), a crop that does not fit, and another
+    number of draws.
+    """
+    _want_images(images, "apply_crops", crop_size)
+    n, c = images.shape[:2]
     if len(draws.top) != n:
         raise ValueError(f"{len(draws.top)} draws for {n} images")
-    for size in (h, w):
-        _span(size, crop_size)
     out = images.new_empty((n, c, crop_size, crop_size))
     drawn = zip(draws.top.tolist(), draws.left.tolist(), draws.flip.tolist(), strict=True)
     for i, (top, left, flip) in enumerate(drawn):
@@ -82,7 +85,9 @@ def ten_crop(images: Tensor, crop_size: int) -> Tensor:
     """§4.1 N x C x H x W -> N x 10 x C x crop_size x crop_size.
 
     Top left, top right, bottom left, bottom right, centre, then their mirrors in the same order.
+    Raises ValueError, as apply_crops, for another shape and for a crop that does not fit.
     """
+    _want_images(images, "ten_crop", crop_size)
     s = crop_size
     views = [
         images[..., :s, :s],
@@ -92,6 +97,16 @@ def ten_crop(images: Tensor, crop_size: int) -> Tensor:
         center_crop(images, s),
     ]
     return torch.stack([*views, *(v.flip(-1) for v in views)], 1)
+
+
+def _want_images(images: Tensor, who: str, crop_size: int) -> None:
+    if images.dim() != 4 or images.shape[1] > 4:
+        raise ValueError(
+            f"{who} wants images N x C x H x W with at most 4 channels, got {tuple(images.shape)} "
+            f"of {images.dtype}"
+        )
+    for size in images.shape[2:]:
+        _span(size, crop_size)
 
 
 def _span(image_size: int, crop_size: int) -> int:

@@ -1,10 +1,12 @@
 """Images of the wrong shape, dtype or range are refused in words; equal generators, equal draws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from alexnet_repro import augment, model
+from alexnet_repro import augment, model, spec
 from alexnet_repro.layers import PaperDropout
 
 
@@ -31,6 +33,28 @@ def test_images_that_a_net_cannot_mean(net, images, text):
     for ask in (net.train(), lambda x: model.activations(net.train(), x)):
         with pytest.raises(ValueError, match=text):
             ask(images)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (2, 32, 32, 3), (3, 32, 32)])
+def test_crops_refuse_other_layouts(shape):
+    images = torch.zeros(shape, dtype=torch.uint8)
+    draws = augment.draw_crops(2, 32, 24, torch.Generator().manual_seed(0))
+    text = rf"wants images N x C x H x W .* got \({', '.join(map(str, shape))}\) of torch.uint8"
+    with pytest.raises(ValueError, match=f"ten_crop {text}"):
+        augment.ten_crop(images, 24)
+    with pytest.raises(ValueError, match=f"apply_crops {text}"):
+        augment.apply_crops(images, draws, 24)
+
+
+@torch.inference_mode()
+def test_227_pixels_run_as_224_do():
+    rows = [replace(r, out=r.out // 8) if r.out else r for r in spec.get("alexnet").layers]
+    small = replace(spec.get("alexnet"), layers=tuple(rows))
+    net = model.build(small, generator=torch.Generator().manual_seed(0)).eval()
+    for side in (224, 227):
+        found = model.activations(net, torch.randn(1, 3, side, side), ["conv1", "pool5", "fc8"])
+        shapes = [tuple(v.shape[1:]) for v in found.values()]
+        assert shapes == [(12, 55, 55), (32, 6, 6), (125,)]
 
 
 def test_what_is_taken(net):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from alexnet_repro import lrn_fast
-from alexnet_repro.layers import LocalResponseNorm
+from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
 
 
 def loop(x, n, over_n):
@@ -68,3 +68,20 @@ def test_without_a_compiler_the_eager_path_goes_on_with_one_line(monkeypatch, ca
     assert [r.message for r in caplog.records] == [
         "LRN: torch.compile failed, going on with the eager path (no compiler)"
     ]
+
+
+@pytest.mark.parametrize("path", ["eager", "compiled"])
+@pytest.mark.parametrize("norm", ["lrn", "map"])
+def test_an_empty_batch_passes(path, norm):
+    layer = LocalResponseNorm(path=path) if norm == "lrn" else WithinMapNorm()
+    x = torch.zeros(0, 8, 3, 3, requires_grad=True)
+    y = layer(x)
+    y.sum().backward()
+    assert y.shape == x.grad.shape == (0, 8, 3, 3)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 3, 3), (2, 3, 1, 1), (1, 2, 1, 5)])
+def test_windows_wider_than_the_channels(shape):
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for n in (5, 9, 12):
+        torch.testing.assert_close(LocalResponseNorm(n, 0.1)(x), loop(x, n, False))
