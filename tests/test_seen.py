@@ -5,7 +5,7 @@ import torch
 
 from alexnet_repro import augment, data, train
 from alexnet_repro.config import RunConfig
-from alexnet_repro.evaluate import View
+from alexnet_repro.evaluate import View, ten_crop_probabilities
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,24 @@ def test_colour_noise_ends_after_its_epochs(monkeypatch, until, epochs):
     )
     train.train(config, 0, quiet=True)
     assert noisy == epochs
+
+
+@pytest.mark.parametrize("part", ["central", "matching"])
+def test_ten_crops_lose_the_named_part_of_the_mean(part):
+    training = data.load("embedded", "train")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 24 * 24, 10))
+    with torch.no_grad():
+        net[1].weight.normal_(0, 0.01, generator=torch.Generator().manual_seed(0))
+    view = View.of(training, 24, False, mean_part=part)
+    raw = torch.from_numpy(training.images[:5]).float()
+    mean = torch.from_numpy(training.mean.values)
+    total = torch.zeros(5, 10)
+    for top, left in [(0, 0), (0, 8), (8, 0), (8, 8), (4, 4)]:
+        at = (top, left) if part == "matching" else (4, 4)
+        cut = raw[:, :, top : top + 24, left : left + 24]
+        lost = mean[:, at[0] : at[0] + 24, at[1] : at[1] + 24]
+        for mirrored in (False, True):
+            x = cut.flip(-1) - (lost.flip(-1) if part == "matching" else lost)
+            total += net(x if mirrored else cut - lost).softmax(1)
+    found = ten_crop_probabilities(net, raw.to(torch.uint8), view)
+    torch.testing.assert_close(found, total / 10)
