@@ -40,6 +40,16 @@ def test_no_seed_of_a_started_experiment_is_missing():
         assert {p.name for p in FILES if p.parent.name == name} == wanted
 
 
+def test_equal_configurations_gave_equal_runs():
+    """s4-ablations trained the baseline of s34-pooling again, some commits on: the same bits."""
+    for seed in (0, 1, 2):
+        first = json.loads((ROOT / f"s34-pooling/overlap-seed{seed}.json").read_text())
+        again = json.loads((ROOT / f"s4-ablations/baseline-seed{seed}.json").read_text())
+        assert first["provenance"]["git"]["commit"] != again["provenance"]["git"]["commit"]
+        assert first["metrics"] == again["metrics"]
+        assert first["curve_sha256"] == again["curve_sha256"]
+
+
 def _metric(path: Path, name: str) -> float:
     if name != "epochs_to_25":
         metrics = json.loads(path.read_text())["metrics"]
@@ -65,6 +75,10 @@ def _metric(path: Path, name: str) -> float:
         "c14-top1",
         "c14-top5",
         "c14-overfit",
+        "c21-overfit",
+        "c23",
+        "c25-overfit",
+        "c26",
     ],
 )
 def test_scoreboard_equals_a_second_calculation(claim_id):
