@@ -112,7 +112,7 @@ class WithinMapNorm(nn.Module):
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         # count_include_pad divides by size^2 everywhere: the sum over the clipped window / size^2
         mean = F.avg_pool2d(a * a, self.size, 1, self.size // 2, count_include_pad=True)
-        return (a * (1 + self.alpha * mean).pow(-self.beta)).to(x.dtype)
+        return (a * lrn_fast.power(1 + self.alpha * mean, self.beta)).to(x.dtype)
 
 
 class OverlappingMaxPool(nn.MaxPool2d):

@@ -100,8 +100,12 @@ def _formula(a: Tensor, before: int, after: int, alpha: float, beta: float, k: f
     total = squares[:, :channels]
     for offset in range(1, before + after + 1):
         total = total + squares[:, offset : offset + channels]
-    scale = k + alpha * total
+    return a * power(k + alpha * total, beta)
+
+
+def power(scale: Tensor, beta: float) -> Tensor:
+    """scale^-beta, by two roots at beta = 0.75: torch's pow costs several times as much."""
     if beta == 0.75:
         root = scale.rsqrt()
-        return a * (root * root.sqrt())
-    return a * scale.pow(-beta)
+        return root * root.sqrt()
+    return scale.pow(-beta)
