@@ -69,20 +69,13 @@ class LocalResponseNorm(nn.Module):
             if lrn_fast.choose(self.path, x.device) == "compiled" and a.numel():
                 b = lrn_fast.compiled(a, *self._reach(), alpha, self.beta, self.k)
             if b is None:
-                b = lrn_fast.local_response_norm(a, self._window(a), alpha, self.beta, self.k)
+                b = lrn_fast.local_response_norm(a, *self._reach(), alpha, self.beta, self.k)
         return b.to(x.dtype)
 
     def _reach(self) -> tuple[int, int]:
         """How many channels before and after its own a window holds."""
         even_as_coded = self.alpha_over_n and self.size % 2 == 0
         return self.size // 2, self.size // 2 - even_as_coded
-
-    def _window(self, a: Tensor) -> Tensor:
-        """C x C: one where channel j is in the window of channel i."""
-        i = torch.arange(a.shape[1], device=a.device)
-        offset = i[None, :] - i[:, None]
-        before, after = self._reach()
-        return ((offset >= -before) & (offset <= after)).to(a.dtype)
 
     def extra_repr(self) -> str:
         """The constants, for print(net)."""

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # module, what stands there (once), what is put in its place, test files that should notice
 MUTATIONS = [
     ("layers", "self.alpha / self.size", "self.alpha", "layers"),
-    ("layers", "offset >= -before", "offset > -before", "layers"),
+    ("lrn_fast", "offset >= -before", "offset > -before", "layers"),
     ("layers", "self.alpha_over_n and self.size % 2 == 0", "False", "layers"),
     ("layers", "k: float = 2.0", "k: float = 1.0", "layers"),
     ("layers", "1 + self.alpha * mean", "1 - self.alpha * mean", "layers"),
@@ -27,8 +27,8 @@ MUTATIONS = [
     ("layers", "F.pad(x, (0, right, 0, bottom))", "F.pad(x, (right, 0, bottom, 0))", "layers"),
     ("layers", "+ self.bias", "- self.bias", "layers"),
     ("lrn_fast", "value=-2 * ctx", "value=2 * ctx", "layers"),
-    ("lrn_fast", "window.t()", "window", "layers"),
-    ("lrn_fast", "root.mul_(root.sqrt())", "root.mul_(root)", "layers"),
+    ("lrn_fast", "ctx.after, ctx.before)", "ctx.before, ctx.after)", "lrn_paths"),
+    ("lrn_fast", "root.rsqrt().mul_(root).mul_(root)", "root.rsqrt().mul_(root)", "layers"),
     ("lrn_fast", "(0, 0, 0, 0, before, after)", "(0, 0, 0, 0, after, before)", "lrn_paths"),
     ("networks", '"conv3", "conv", c3, 3, padding=1, std=0.03', '"conv3", "conv", c3, 3, padding=1',
      "spec model"),

@@ -80,6 +80,17 @@ def test_an_empty_batch_passes(path, norm):
     assert y.shape == x.grad.shape == (0, 8, 3, 3)
 
 
+@pytest.mark.parametrize("over_n", [False, True])
+@pytest.mark.parametrize("n", [1, 4, 5])
+def test_many_channels_are_summed_by_shifted_adds(n, over_n):
+    shape = (1, lrn_fast.BAND + 3, 2, 3)
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    x.requires_grad_()
+    norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n)
+    torch.testing.assert_close(norm(x), loop(x, n, over_n))
+    assert torch.autograd.gradcheck(norm, x[:, :, :1, :1].detach().requires_grad_())
+
+
 @pytest.mark.parametrize("shape", [(2, 1, 3, 3), (2, 3, 1, 1), (1, 2, 1, 5)])
 def test_windows_wider_than_the_channels(shape):
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
