@@ -13,7 +13,7 @@ from side_by_side import SMALL, compare, save
 from alexnet_repro import data, model, sources
 from alexnet_repro.evaluate import View, evaluate
 
-COUNT = 4 if SMALL else 60
+COUNT = 4 if SMALL else 30
 
 
 def main() -> None:

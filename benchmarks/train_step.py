@@ -16,7 +16,7 @@ from alexnet_repro import model, spec
 from alexnet_repro.layers import LocalResponseNorm
 from alexnet_repro.optim import PaperSGD, parameter_groups
 
-BATCH = 2 if SMALL else 128
+BATCH = 2 if SMALL else 64
 
 
 def stock_lrn(net: nn.Module) -> nn.Module:
@@ -54,7 +54,7 @@ def main() -> None:
 
     macs = int(spec.trace(spec.get("alexnet"))["macs"].sum())
     floor = 3 * macs * BATCH / multiply_adds()
-    few = max(1, BATCH // 4)  # processors without bf16 emulate it, slowly
+    few = max(1, BATCH // 8)  # processors without bf16 emulate it, slowly
     rows = [
         compare(
             f"train step, batch {BATCH}, fp32", ours(), stock(stock_lrn(model.alexnet())),
