@@ -42,8 +42,8 @@ def ratios(names: list[str], folder: Path | str = FOLDER) -> HTML:
             bound = "≤" if row["lower"] else "≥"
             rows.append(
                 {
-                    "what": html.escape(row["row"]),
-                    "against": html.escape(row["against"]),
+                    "what": f"{html.escape(row['row'])}<br><small>against "
+                    f"{html.escape(row['against'])}</small>",
                     "ratio": f"{row['median']:.2f}<br><small>{low:.2f} to {high:.2f}, "
                     f"n = {len(row['seconds'])}</small>",
                     "goal": f"{bound} {row['ship']:g}<br><small>stretch {row['stretch']:g}</small>",
