@@ -25,7 +25,8 @@ def net():
         (torch.zeros(2, 3, 32, 32), r"same sizes; got \(2, 3, 32, 32\)"),
         (torch.zeros(2, 3, 24, 23), r"same sizes; got \(2, 3, 24, 23\)"),
         (torch.zeros(2, 3, 2, 2), r"same sizes; got \(2, 3, 2, 2\)"),
-        (torch.linspace(0.1, 0.9, 3456).reshape(2, 3, 24, 24), r"wants pixels in 0..255 minus their mean .*all in 0\.\S* to "
+        (torch.linspace(0.1, 0.9, 3456).reshape(2, 3, 24, 24),
+         r"wants pixels in 0..255 minus their mean .*all in 0\.\S* to "
          r"(0\.\S*|1): multiply by 255"),
     ],
 )  # fmt: skip
