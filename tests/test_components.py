@@ -21,8 +21,9 @@ def test_record_is_from_a_clean_commit_and_equals_a_new_computation(name):
     kept, now = components.table(name), components.compute(name)
     assert list(kept.columns) == list(now.columns)
     assert len(kept) == len(now) > 2
-    # nets trained on another machine go another way after some steps; arithmetic does not
-    loose = {"ensembles": 0.12, "exports": 5e-6}.get(name, 1e-6)
+    # nets trained on another machine go another way after some steps; arithmetic does not. What
+    # holds of them anywhere is tested below.
+    loose = {"ensembles": 0.4, "exports": 5e-6}.get(name, 1e-6)
     for column in now:
         if column == "weight":
             assert kept[column].isna().tolist() == now[column].isna().tolist()
@@ -115,6 +116,15 @@ def test_dropout_factor():
     assert abs(found.loc["training", "mean"] - found.loc["test", "mean"]) < 4 * error
     whole, half = found.loc["test without the factor", "mean"], found.loc["test", "mean"]
     assert whole / half == pytest.approx(2)
+
+
+@pytest.mark.parametrize("mode", ["load", "train"])
+def test_the_mean_of_the_nets_is_better_than_a_net(mode):
+    found = components.table("ensembles", mode).set_index("what")
+    single = found.loc[["net 1", "net 2", "net 3"]]
+    assert found["error"].between(0, 0.85).all()  # all have learnt: chance is 0.9
+    assert found.loc["mean", "error"] < single["error"].mean()
+    assert single["weight"].sum() == pytest.approx(1)
 
 
 def test_other_programs_agree():
