@@ -102,7 +102,7 @@ def places(table: pd.DataFrame) -> Axes:
 
 
 def bars(
-    table: pd.DataFrame, name: str, values: Sequence[str], label: str, *, log: bool = False,
+    table: pd.DataFrame, name: str, values: Sequence[str], label: str, *,
     size: tuple[float, float] = (6.4, 3.2), show: str = "{:.2f}",
 ) -> Axes:  # fmt: skip
     """Grouped horizontal bars: one group a row, one bar a column of values, each labelled."""
@@ -118,7 +118,7 @@ def bars(
             )  # fmt: skip
     ax.set_yticks(range(len(table)), table[name])
     ax.invert_yaxis()
-    ax.set(xlabel=label, xscale="log" if log else "linear")
+    ax.set_xlabel(label)
     ax.margins(x=0.12)
     ax.grid(axis="y", visible=False)
     if len(values) > 1:
