@@ -20,7 +20,7 @@ def test_record_is_from_a_clean_commit_and_equals_a_new_computation(name):
     assert body["provenance"]["git"]["dirty"] is False
     kept, now = components.table(name), components.compute(name)
     assert list(kept.columns) == list(now.columns)
-    assert len(kept) == len(now) >= 2
+    assert len(kept) == len(now) > 2
     # nets trained on another machine go another way after some steps; arithmetic does not
     loose = {"ensembles": 0.12, "exports": 5e-6}.get(name, 1e-6)
     if name == "ensembles":  # a single net moves by more than that; see the test of the mean below
