@@ -143,8 +143,8 @@ def ensembles() -> pd.DataFrame:
 @cache
 def _trained_probabilities() -> tuple[torch.Tensor, torch.Tensor]:
     config = RunConfig(
-        net="mini-alexnet", init="modern", pixels="standardised", crop=24, flip=True, lr=0.03,
-        bias_lr_factor=2.0, epochs=3, train_eval_images=100, batch=32,
+        net="mini-alexnet", init="modern", pixels="standardised", crop=24, flip=True, lr=0.01,
+        bias_lr_factor=2.0, epochs=2, train_eval_images=100, batch=32,
     )  # fmt: skip
     test = data.load("embedded", "test")
     view = View.of(data.load("embedded", "train"), 24, True)
