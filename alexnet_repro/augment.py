@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+ORIGINAL_DIVISOR = 1.1  # the original code divides its lit images by it
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -185,4 +187,4 @@ class RGBPCA:
             raise ValueError("RGBPCA.apply wants pixels in 0..255, got 0..1; multiply them by 255")
         shift = self.shift(alphas, reading=reading, unit=unit).to(images)[:, :, None, None]
         shifted = images + shift
-        return shifted / 1.1 if reading == "original" else shifted
+        return shifted / ORIGINAL_DIVISOR if reading == "original" else shifted

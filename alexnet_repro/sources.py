@@ -9,13 +9,10 @@ the central square is cut out, as §2 says.
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,12 +20,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from alexnet_repro import archives, data
+from alexnet_repro.decoding import SKIP, decoded_ahead
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 SPLITS = {"train": "train", "training": "train", "val": "test", "valid": "test", "test": "test"}
 SHUFFLE_SEED = 2012
-AHEAD = 8  # images decoded ahead for each core
-SKIP = "; add --skip-bad to leave such files out"
 
 
 def prepare(
@@ -163,31 +159,6 @@ def _common_side(source: Path, listed: _Listing) -> int:
     return 256
 
 
-def decode(content: bytes, name: str, side: int, *, convert: bool = False) -> np.ndarray:
-    """§2 One file's bytes -> 3 x side x side uint8: shorter side rescaled, centre cut out.
-
-    Raises ValueError naming the file when it is truncated, not an image, or not RGB (unless
-    convert).
-    """
-    try:
-        image: Image.Image = Image.open(io.BytesIO(content))
-        mode = image.mode
-        if mode != "RGB" and not convert:
-            raise ValueError(f"colour mode {mode}, wanted RGB; add --convert to convert such files")
-        image.draft("RGB", (side, side))
-        image = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name}: {error}{SKIP}") from error
-    w, h = image.size
-    if (w, h) != (side, side):
-        scale = side / min(w, h)
-        w, h = max(side, round(w * scale)), max(side, round(h * scale))
-        image = image.resize((w, h), Image.Resampling.BICUBIC)
-        left, top = (w - side) // 2, (h - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    return np.asarray(image).transpose(2, 0, 1)
-
-
 def _keep(path: Path, array: np.ndarray, kept: np.ndarray, chunk: int = 1000) -> None:
     """Replace the array at path by its kept rows, in bounded memory."""
     smaller = path.with_suffix(".kept")
@@ -197,26 +168,6 @@ def _keep(path: Path, array: np.ndarray, kept: np.ndarray, chunk: int = 1000) ->
         out[i : i + chunk] = array[kept[i : i + chunk]]
     out.flush()
     smaller.replace(path)
-
-
-def _decoded(
-    source: Path, listed: _Listing, side: int, convert: bool
-) -> Iterator[tuple[str, Future[np.ndarray]]]:
-    """Every listed image in stored order, decoded ahead by a thread a core (PIL frees the GIL)."""
-    workers = os.cpu_count() or 1
-    waiting: deque[tuple[str, Future[np.ndarray]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for name, read in archives.members(source):
-                if name in listed.label:
-                    task = pool.submit(decode, read(), name, side, convert=convert)
-                    waiting.append((name, task))
-                if len(waiting) >= AHEAD * workers:
-                    yield waiting.popleft()
-            while waiting:
-                yield waiting.popleft()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _write_arrays(
@@ -236,8 +187,9 @@ def _write_arrays(
         )
         labels[split] = np.full(n, -1, np.int64)
     skipped = []
+    files = (member for member in archives.members(source) if member[0] in listed.label)
     with tqdm(total=len(listed.label), unit="img", desc=source.name) as bar:
-        for name, decoded in _decoded(source, listed, side, convert):
+        for name, decoded in decoded_ahead(files, side, convert=convert):
             split, label = listed.label[name]
             at = place[name]
             try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 import torch.distributed as dist
@@ -25,6 +25,16 @@ from alexnet_repro.traffic import SCORES
 
 Batch = tuple[Tensor, Tensor]  # images N x 3 x S x S float, labels N int64
 GRACE = 5.0  # seconds that a process has to end by itself once the other has failed
+
+
+class Options(TypedDict, total=False):
+    """§5 How `steps` trains; what is left out has the value beside it."""
+
+    lr: float  # 0.01
+    momentum: float  # 0.9
+    weight_decay: float  # 5e-4; biases have none
+    bias_lr_factor: float  # 1: biases learn at bias_lr_factor * lr
+    seed: int  # 0; of the dropout masks
 
 
 @dataclass
@@ -99,9 +109,9 @@ class _Exchange(torch.autograd.Function):
 
 
 def train_column(
-    column: nn.Module, batches: Sequence[Batch], device: str, **options: Any
+    column: nn.Module, batches: Sequence[Batch], device: str, **options: Unpack[Options]
 ) -> dict[str, Any]:
-    """`steps` for one column (towers.Column) over a Link, whose counts are "bytes_sent"."""
+    """`steps` for one column (columns.Column) over a Link, whose counts are "bytes_sent"."""
     link = Link(column.number)  # type: ignore[arg-type]
 
     def scores(images: Tensor) -> Tensor:
@@ -117,11 +127,11 @@ def steps(
     batches: Sequence[Batch],
     device: str,
     *,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    bias_lr_factor: float,
-    seed: int,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    bias_lr_factor: float = 1.0,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """§5 Train the net in place, one step a batch: losses, gradients and state_dict of Result.
 

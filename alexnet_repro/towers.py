@@ -10,22 +10,22 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from alexnet_repro import spec as specs
-from alexnet_repro.layers import LocalResponseNorm, PaperDropout
+from alexnet_repro.columns import Column, keep_factors
+from alexnet_repro.layers import PaperDropout
 from alexnet_repro.model import PaperNet, build, check_images
-from alexnet_repro.rows import Spec
 from alexnet_repro.tower_processes import (
     Batch,
+    Options,
     Result,
     differences,
     gradients,
@@ -36,74 +36,7 @@ from alexnet_repro.tower_processes import (
     steps,
     train_column,
 )
-from alexnet_repro.traffic import exchange, meetings, per_column
-
-
-class Column(nn.Module):
-    """One column of a net: its layers under their names, with the half of each parameter's rows.
-
-    number: 0 or 1. Copies the weights, on the net's device; shares its dropout generators.
-    Raises ValueError as traffic.meetings, and for inverted dropout.
-    """
-
-    def __init__(self, net: PaperNet, number: int) -> None:
-        super().__init__()
-        self.meetings, self.number = meetings(_actual(net)), number
-        for name, module in net.named_children():
-            self.add_module(name, _half(name, module, number))
-        self.train(net.training)
-
-    def forward(self, images: Tensor, exchange: Callable[[str, Tensor], Tensor]) -> Tensor:
-        """N x 3 x S x S -> N x classes / 2; exchange(layer, own half) returns both halves."""
-        x = images
-        for name, module in self.named_children():
-            if name in self.meetings:
-                x = exchange(name, x)
-            keep = _keep(module, x)[self.number] if isinstance(module, PaperDropout) else None
-            x = module(x) if keep is None else x * keep
-        return x
-
-
-def _actual(net: PaperNet) -> Spec:
-    """The net's rows, with the classes that it was built with."""
-    *rows, last = net.spec.layers
-    parameters = dict(net.get_submodule(last.name).named_parameters())
-    if "bias" in parameters:
-        last = replace(last, out=len(parameters["bias"]))
-    return replace(net.spec, layers=(*rows, last))
-
-
-def _half(name: str, module: nn.Module, number: int) -> nn.Module:
-    if isinstance(module, nn.Dropout):
-        raise ValueError(f"{name} is inverted dropout; call dropout.from_inverted(net) first")
-    if isinstance(module, PaperDropout):
-        drop = PaperDropout(module.p)
-        drop.generator = module.generator
-        return drop
-    if isinstance(module, LocalResponseNorm):
-        norm = copy.deepcopy(module)
-        norm.groups //= 2
-        return norm
-    if not isinstance(module, (nn.Conv2d, nn.Linear)):
-        return copy.deepcopy(module)
-    # a grouped convolution's weight has the inputs of one group, which are this column's
-    out, inputs = module.weight.shape[0] // 2, module.weight.shape[1]
-    half: nn.Conv2d | nn.Linear
-    with torch.device("meta"):  # no memory, no random numbers: the weights follow
-        if isinstance(module, nn.Conv2d):
-            constants: Any = (module.kernel_size, module.stride, module.padding)
-            half = type(module)(inputs, out, *constants)
-        else:
-            half = nn.Linear(inputs, out)
-    for key, whole in module.named_parameters():
-        setattr(half, key, nn.Parameter(whole.detach().chunk(2)[number].clone()))
-    return half
-
-
-def _keep(drop: PaperDropout, half: Tensor) -> tuple[Tensor, ...]:
-    """Factors of both columns' halves (masks in training), drawn as the whole net draws them."""
-    n, c, *rest = half.shape
-    return drop(half.new_ones(n, 2 * c, *rest)).chunk(2, 1)
+from alexnet_repro.traffic import exchange, per_column
 
 
 class TwoTowers(nn.Module):
@@ -129,7 +62,7 @@ class TwoTowers(nn.Module):
             if name in first.meetings:  # type: ignore[operator]
                 halves = [torch.cat([h.to(d) for h in halves], 1) for d in self.devices]
             if isinstance(module, PaperDropout):  # one draw for both
-                keep = _keep(module, halves[0])
+                keep = keep_factors(module, halves[0])
                 halves = [h * k.to(h.device) for h, k in zip(halves, keep, strict=True)]
             else:
                 halves = [module(halves[0]), second.get_submodule(name)(halves[1])]
@@ -154,40 +87,27 @@ def run_one_process(
     net: PaperNet,
     batches: Sequence[Batch],
     *,
-    lr: float = 0.01,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    bias_lr_factor: float = 1.0,
-    seed: int = 0,
     device: str = "cpu",
+    **options: Unpack[Options],
 ) -> Result:
     """§5 Train a copy of the whole net, one step a batch, with PaperSGD: the reference.
 
-    batches: (images N x 3 x S x S, labels N) each. seed: of the dropout masks. Biases learn at
-    bias_lr_factor * lr, without weight decay. Raises ValueError for no batches, or images that
-    check_images refuses.
+    batches: (images N x 3 x S x S, labels N) each. options: see tower_processes.Options. Raises
+    ValueError for no batches, or images that check_images refuses.
     """
     _check(net, batches)
     whole = copy.deepcopy(net).to(device)
-    found = steps(
-        whole, whole, batches, device, lr=lr, momentum=momentum, weight_decay=weight_decay,
-        bias_lr_factor=bias_lr_factor, seed=seed,
-    )  # fmt: skip
-    return Result(**found)
+    return Result(**steps(whole, whole, batches, device, **options))
 
 
 def run_two_processes(
     net: PaperNet,
     batches: Sequence[Batch],
     *,
-    lr: float = 0.01,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    bias_lr_factor: float = 1.0,
-    seed: int = 0,
     backend: str = "gloo",
     devices: Sequence[str] = ("cpu", "cpu"),
     timeout: float = 60.0,
+    **options: Unpack[Options],
 ) -> Result:
     """run_one_process with a column a process (one thread each), through torch.distributed.
 
@@ -199,10 +119,7 @@ def run_two_processes(
     _check(net, batches)
     plan = {
         "batches": list(batches), "devices": [str(d) for d in _two(devices)], "backend": backend,
-        "timeout": timeout, "options": {
-            "lr": lr, "momentum": momentum, "weight_decay": weight_decay,
-            "bias_lr_factor": bias_lr_factor, "seed": seed,
-        },
+        "timeout": timeout, "options": dict(options),
     }  # fmt: skip
     columns = [Column(net, i) for i in range(2)]
     with tempfile.TemporaryDirectory(prefix="towers-") as name:
@@ -256,9 +173,8 @@ def _under_torchrun(net: PaperNet, batches: Sequence[Batch]) -> Result | None:
     rank = int(os.environ["RANK"])
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    options = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "bias_lr_factor": 1.0, "seed": 0}
     found: list[Any] = [None, None]
-    dist.all_gather_object(found, train_column(Column(net, rank), batches, "cpu", **options))
+    dist.all_gather_object(found, train_column(Column(net, rank), batches, "cpu"))
     dist.destroy_process_group()
     return join(found) if rank == 0 else None
 

@@ -222,7 +222,7 @@ def _seen_at_once(images, draws, mean, view, components, alphas, reading) -> tor
     shift, divisors = None, () if view.scale == 1 else (view.scale,)
     if alphas is not None:
         shift = components.shift(alphas, reading=reading).float()
-        divisors = ((1.1,) if reading == "original" else ()) + divisors
+        divisors = ((augment.ORIGINAL_DIVISOR,) if reading == "original" else ()) + divisors
     return augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
 
 

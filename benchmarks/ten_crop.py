@@ -10,7 +10,7 @@ import torch
 from jpeg import picture
 from side_by_side import SMALL, compare, save
 
-from alexnet_repro import data, model, sources
+from alexnet_repro import data, decoding, model
 from alexnet_repro.evaluate import View, evaluate
 
 COUNT = 4 if SMALL else 30
@@ -30,7 +30,7 @@ def main() -> None:
     def score(views: int):
         def work() -> None:
             for i, file in enumerate(files):
-                images[i] = sources.decode(file, "drawn", 256)
+                images[i] = decoding.decode(file, "drawn", 256)
             evaluate(net, split, view, views=views, batch=60)
 
         return work

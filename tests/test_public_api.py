@@ -53,10 +53,9 @@ API = {
     },
     "towers": {
         "TwoTowers": "net, devices=('cpu', 'cpu')",
-        "run_one_process": "net, batches, *, lr=0.01, momentum=0.9, weight_decay=0.0005, "
-        "bias_lr_factor=1.0, seed=0, device='cpu'",
-        "run_two_processes": "net, batches, *, lr=0.01, momentum=0.9, weight_decay=0.0005, "
-        "bias_lr_factor=1.0, seed=0, backend='gloo', devices=('cpu', 'cpu'), timeout=60.0",
+        "run_one_process": "net, batches, *, device='cpu', **options",
+        "run_two_processes": "net, batches, *, backend='gloo', devices=('cpu', 'cpu'), "
+        "timeout=60.0, **options",
     },
     "traffic": {
         "exchange": "spec, batch, bytes_per_number=4",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from image_files import CLASSES, coded, encode, noise, rescaled, solid, write
 
-from alexnet_repro import data, sources
+from alexnet_repro import data, decoding, sources
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar.xz"])
@@ -78,7 +78,7 @@ def test_rescale_and_centre_crop_by_slow_loops(h, w, new_h, new_w, top, left):
     assert (new_h, new_w) == (round(h * 8 / min(h, w)), round(w * 8 / min(h, w)))
     pixels = np.random.default_rng(h).integers(0, 256, (h, w, 3))
     want = rescaled(pixels, new_h, new_w)[top : top + 8, left : left + 8]
-    found = sources.decode(encode(pixels), "x.png", 8)
+    found = decoding.decode(encode(pixels), "x.png", 8)
     assert found.dtype == np.uint8
     assert np.abs(found - want.transpose(2, 0, 1)).max() < 2  # rounded after either direction
 
@@ -87,14 +87,14 @@ def test_a_large_jpeg_is_rescaled_like_its_pixels():
     y, x = np.mgrid[:144, :200]
     pixels = np.stack([x, y, 200 - x], 2)
     want = rescaled(pixels, 16, 22)[:, 3:19]
-    found = sources.decode(encode(pixels, "JPEG"), "x.jpg", 16)
+    found = decoding.decode(encode(pixels, "JPEG"), "x.jpg", 16)
     assert np.abs(found - want.transpose(2, 0, 1)).max() < 6
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK"])
 def test_convert_makes_rgb_of_other_modes(mode):
     content = solid(102, 102, 102, mode=mode, form="JPEG" if mode == "CMYK" else "PNG")
-    found = sources.decode(content, "x.png", 32, convert=True)
+    found = decoding.decode(content, "x.png", 32, convert=True)
     assert found.shape == (3, 32, 32)
     assert np.abs(found.astype(int) - 102).max() <= 2
 

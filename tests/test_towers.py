@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from alexnet_repro import dropout, model, spec, tower_processes, towers, traffic
+from alexnet_repro import columns, dropout, model, spec, tower_processes, towers, traffic
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.optim import PaperSGD, parameter_groups
 from alexnet_repro.tower_processes import Link
@@ -106,7 +106,7 @@ def test_a_column_reads_the_other_only_where_the_paper_says():
     images = batches()[0][0]
     maps = model.activations(net, images)
     for number in (0, 1):
-        column, met = towers.Column(net, number), {}
+        column, met = columns.Column(net, number), {}
 
         def other(layer, own, met=met, number=number):
             met[layer] = own
@@ -123,7 +123,7 @@ def test_a_column_reads_the_other_only_where_the_paper_says():
             p.numel() for p in net.parameters()
         )
     # the first layer sums in the same order: bit for bit
-    halves = [towers.Column(net, i).conv1(images) for i in (0, 1)]
+    halves = [columns.Column(net, i).conv1(images) for i in (0, 1)]
     assert torch.equal(torch.cat(halves, 1), maps["conv1"])
 
 
