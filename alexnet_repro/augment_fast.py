@@ -30,7 +30,7 @@ def batch(
     shift: Tensor | None = None,
     divisors: tuple[float, ...] = (),
 ) -> Tensor:
-    """N x C x H x W uint8 -> N x C x crop_size x crop_size float32, channels last, on the CPU.
+    """N x C x H x W uint8 -> N x C x crop_size x crop_size float32, contiguous, on the CPU.
 
     (cut and mirrored image - mean + shift) divided by each of divisors in turn. mean: C x crop x
     crop for all, or N x C x crop x crop. shift: N x C, grey levels (RGBPCA.shift). Raises
@@ -45,17 +45,17 @@ def batch(
     if len(draws.top) != n or not 1 <= crop_size <= min(h, w):
         raise ValueError(f"{len(draws.top)} draws, {crop_size}-pixel crops for {n} of {h}x{w}")
     step = max(1, CACHED // (c * crop_size**2))
-    out = torch.empty((n, c, crop_size, crop_size), memory_format=torch.channels_last)
+    # not channels last: writing that costs more here than the first convolution's own conversion
+    out = torch.empty(n, c, crop_size, crop_size)
     for start in range(0, n, step):
         block = slice(start, min(start + step, n))
         places = draws.top[block], draws.left[block], draws.flip[block]
-        part = _cut(images[block], *places, crop_size)
-        x = torch.sub(part, mean if mean.dim() == 3 else mean[block])
+        x = out[block].copy_(_cut(images[block], *places, crop_size))
+        x.sub_(mean if mean.dim() == 3 else mean[block])
         if shift is not None:
             x.add_(shift[block, :, None, None])
         for divisor in divisors:
             x.div_(divisor)
-        out[block] = x
     return out
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,14 +122,20 @@ def array_sha256(*arrays: np.ndarray, chunk: int = 1000) -> str:
 
 def finish(folder: Path, target: Path, classes: list[str], source: str, skipped: list[str]) -> None:
     """Add mean, checksums and meta.json to arrays written in folder, then rename it to target."""
-    splits = {}
-    for path in sorted(folder.glob("*-images.npy")):
-        split = path.name.removesuffix("-images.npy")
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-        labels = np.load(folder / f"{split}-labels.npy", allow_pickle=False)
-        splits[split] = {"images": len(labels), "sha256": array_sha256(images, labels)}
-    images = np.load(folder / "train-images.npy", mmap_mode="r", allow_pickle=False)
-    mean, std = mean_and_std(images)
+    splits: dict[str, dict[str, int | str]] = {}
+    sums = {}
+    with ThreadPoolExecutor() as pool:  # numpy and hashlib free the GIL
+        for path in sorted(folder.glob("*-images.npy")):
+            split = path.name.removesuffix("-images.npy")
+            images = np.load(path, mmap_mode="r", allow_pickle=False)
+            labels = np.load(folder / f"{split}-labels.npy", allow_pickle=False)
+            sums[split] = pool.submit(array_sha256, images, labels)
+            splits[split] = {"images": len(labels)}
+            if split == "train":
+                statistics = pool.submit(mean_and_std, images)
+        mean, std = statistics.result()
+    for split, digest in sums.items():
+        splits[split]["sha256"] = digest.result()
     np.save(folder / "mean.npy", mean)
     meta = {
         "format": FORMAT,

@@ -30,14 +30,19 @@ def decode(content: bytes, name: str, side: int, *, convert: bool = False) -> np
         image = image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name}: {error}{SKIP}") from error
-    w, h = image.size
-    if (w, h) != (side, side):
-        scale = side / min(w, h)
-        w, h = max(side, round(w * scale)), max(side, round(h * scale))
-        image = image.resize((w, h), Image.Resampling.BICUBIC)
-        left, top = (w - side) // 2, (h - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    return np.asarray(image).transpose(2, 0, 1)
+    if image.size != (side, side):
+        box = _centre(*image.size, side)
+        image = image.resize((side, side), Image.Resampling.BICUBIC, box)
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def _centre(width: int, height: int, side: int) -> tuple[float, float, float, float]:
+    """The part of an image that rescaling its shorter side and cutting the centre out keeps."""
+    scale = side / min(width, height)
+    w, h = max(side, round(width * scale)), max(side, round(height * scale))
+    left, top = (w - side) // 2, (h - side) // 2
+    x, y = width / w, height / h
+    return left * x, top * y, (left + side) * x, (top + side) * y
 
 
 def decoded_ahead(

@@ -58,18 +58,15 @@ class LocalResponseNorm(nn.Module):
                 f"LocalResponseNorm(groups={self.groups}) wants a multiple of {self.groups} "
                 f"channels, got {x.shape[1]}"
             )
-        parts = [self._normalise(part) for part in x.chunk(self.groups, 1)]
-        return parts[0] if self.groups == 1 else torch.cat(parts, 1)
-
-    def _normalise(self, x: Tensor) -> Tensor:
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         alpha = self.alpha / self.size if self.alpha_over_n else self.alpha
         with torch.autocast(x.device.type, enabled=False):
+            constants = (*self._reach(), self.groups, alpha, self.beta, self.k)
             b = None
             if lrn_fast.choose(self.path, x.device) == "compiled" and a.numel():
-                b = lrn_fast.compiled(a, *self._reach(), alpha, self.beta, self.k)
+                b = lrn_fast.compiled(a, *constants)
             if b is None:
-                b = lrn_fast.local_response_norm(a, *self._reach(), alpha, self.beta, self.k)
+                b = lrn_fast.local_response_norm(a, *constants)
         return b.to(x.dtype)
 
     def _reach(self) -> tuple[int, int]:

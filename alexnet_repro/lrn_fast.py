@@ -1,22 +1,24 @@
 """§3.3 Local response normalisation in few passes over memory; layers.LocalResponseNorm uses it.
 
-Two paths with the same numbers as the formula. "eager": only the input and the scale are kept for
-the backward pass, the rest is recomputed, and two inverse square roots are the power at 0.75.
-"compiled": torch.compile fuses the formula into one kernel a pass; it needs a compiler (Triton on
-GPUs, a C++ compiler on CPUs) and some seconds at the first call of each shape.
+Two paths with the same numbers as the formula. "eager": block by block, while a block is in the
+processor's cache; only the input and the scale are kept for the backward pass, and two inverse
+square roots are the power at 0.75. "compiled": torch.compile fuses the formula into one kernel a
+pass; it needs a compiler (Triton on GPUs, a C++ compiler on CPUs) and some seconds at the first
+call of each shape. Inside somebody else's torch.compile or export, the formula is what is traced.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BAND = 128  # channels up to which a product with a band matrix beats shifted adds
+CACHED = 1 << 18  # numbers in a block, 1 MB of float32
 PATHS = ("auto", "eager", "compiled")
 log = logging.getLogger(__name__)
 
@@ -29,30 +31,59 @@ def choose(path: str, device: torch.device) -> str:
 
 
 def local_response_norm(
-    a: Tensor, before: int, after: int, alpha: float, beta: float, k: float
+    a: Tensor, before: int, after: int, groups: int, alpha: float, beta: float, k: float
 ) -> Tensor:
     """a * (k + alpha * sum of a^2 over channels i - before .. i + after)^-beta.
 
-    a: N x C x H x W float32 or float64, finite. Returns the shape, dtype and memory layout of a.
-    The second derivative is not implemented: asking for it raises RuntimeError.
+    a: N x C x H x W float32 or float64, finite; its channels are normalised in equal groups.
+    Returns the shape, dtype and memory layout of a. The second derivative is not implemented:
+    asking for it raises RuntimeError.
     """
-    return _LocalResponseNorm.apply(a, before, after, alpha, beta, k)
+    if torch.compiler.is_compiling():
+        return _formula(a, before, after, groups, alpha, beta, k)
+    return _LocalResponseNorm.apply(a, before, after, groups, alpha, beta, k)
 
 
-def _sum_channels(x: Tensor, before: int, after: int) -> Tensor:
-    """Sums over channels i - before .. i + after, ends clipped."""
-    channels = x.shape[1]
-    if channels <= BAND:
-        # channels last, this is one matrix product over contiguous rows, in place of shifted adds
-        place = torch.arange(channels, device=x.device)
-        offset = place[None, :] - place[:, None]
-        band = ((offset >= -before) & (offset <= after)).to(x.dtype)
-        return F.linear(x.movedim(1, -1), band).movedim(-1, 1)
-    padded = F.pad(x, (0, 0, 0, 0, before, after))
-    total = padded[:, :channels] + padded[:, 1 : channels + 1] if before + after else x.clone()
-    for start in range(2, before + after + 1):
-        total += padded[:, start : start + channels]
-    return total
+def _layout(a: Tensor) -> torch.memory_format:
+    last = a.is_contiguous(memory_format=torch.channels_last) and not a.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _rows(a: Tensor, groups: int) -> Tensor:
+    """A view, rows x channels of a group x places between two channels in memory."""
+    n, c, h, w = a.shape
+    if _layout(a) == torch.channels_last:
+        return a.permute(0, 2, 3, 1).view(n * h * w * groups, c // groups, 1)
+    return a.view(n * groups, c // groups, h * w)
+
+
+def _blocks(rows: Tensor) -> Iterator[slice]:
+    step = len(rows) if rows.is_cuda else max(1, CACHED // rows[0].numel())
+    return (slice(i, i + step) for i in range(0, len(rows), step))
+
+
+class _Window:
+    """Sums of a product over channels i - before .. i + after, ends clipped, a block at a time."""
+
+    def __init__(self, rows: Tensor, before: int, after: int) -> None:
+        _, self.channels, self.inner = rows.shape
+        self.before, self.reach = before, before + after
+        self.wide = (self.channels + self.reach) * self.inner
+        most = len(rows[next(_blocks(rows))])
+        # a row ends in zeros that no block overwrites; what is read after the last is not used
+        self.scratch = rows.new_zeros(most * self.wide + self.reach * self.inner)
+
+    def sums(self, x: Tensor, y: Tensor) -> Tensor:
+        """Rows of x and y, n x channels x inner -> the same shape."""
+        n = len(x) * self.wide
+        padded = self.scratch[:n].view(len(x), -1, self.inner)
+        torch.mul(x, y, out=padded[:, self.before : self.before + self.channels])
+        starts = range(0, (self.reach + 1) * self.inner, self.inner)
+        first, *others = (self.scratch[start : start + n] for start in starts)
+        total = first + others[0] if others else first
+        for other in others[1:]:
+            total += other
+        return total.view(len(x), -1, self.inner)[:, : self.channels]
 
 
 def _power(scale: Tensor, beta: float) -> Tensor:
@@ -65,34 +96,47 @@ def _power(scale: Tensor, beta: float) -> Tensor:
 
 class _LocalResponseNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, a, before, after, alpha, beta, k):
-        scale = _sum_channels(a * a, before, after).mul_(alpha).add_(k)
+    def forward(ctx, a, before, after, groups, alpha, beta, k):
+        ctx.before, ctx.after, ctx.groups, ctx.alpha, ctx.beta = before, after, groups, alpha, beta
+        a = a.contiguous(memory_format=_layout(a))
+        out, scale = torch.empty_like(a), torch.empty_like(a)
         ctx.save_for_backward(a, scale)
-        ctx.before, ctx.after, ctx.alpha, ctx.beta = before, after, alpha, beta
-        return a * _power(scale, beta)
+        if not a.numel():
+            return out
+        x, y, s = (_rows(t, groups) for t in (a, out, scale))
+        window = _Window(x, before, after)
+        for i in _blocks(x):
+            torch.mul(window.sums(x[i], x[i]), alpha, out=s[i]).add_(k)
+            torch.mul(x[i], _power(s[i], beta), out=y[i])
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         a, scale = ctx.saved_tensors
-        power = _power(scale, ctx.beta)
-        own = grad * power
-        with torch.autocast(grad.device.type, enabled=False):
-            spread = _sum_channels((own * a).div_(scale), ctx.after, ctx.before)
-        return own.addcmul_(a, spread, value=-2 * ctx.alpha * ctx.beta), *[None] * 5
+        out = torch.empty_like(a)
+        if a.numel():
+            grad = grad.contiguous(memory_format=_layout(a))
+            x, g, y, s = (_rows(t, ctx.groups) for t in (a, grad, out, scale))
+            window = _Window(x, ctx.after, ctx.before)
+            for i in _blocks(x):
+                own = torch.mul(g[i], _power(s[i], ctx.beta), out=y[i])
+                spread = window.sums(own / s[i], x[i])
+                own.addcmul_(x[i], spread, value=-2 * ctx.alpha * ctx.beta)
+        return out, *[None] * 6
 
 
 def compiled(
-    a: Tensor, before: int, after: int, alpha: float, beta: float, k: float
+    a: Tensor, before: int, after: int, groups: int, alpha: float, beta: float, k: float
 ) -> Tensor | None:
-    """The formula over channels i - before .. i + after as a compiled kernel; see the other path.
+    """The formula as a compiled kernel; arguments and result as local_response_norm's.
 
     None, and one line of log, where torch.compile does not work on this machine.
     """
     if _broken:
         return None
     try:
-        return _kernel()(a, before, after, alpha, beta, k)
+        return _kernel()(a, before, after, groups, alpha, beta, k)
     except (RuntimeError, ImportError, OSError) as error:
         _broken.append(True)
         reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -108,7 +152,12 @@ def _kernel():
     return torch.compile(_formula)
 
 
-def _formula(a: Tensor, before: int, after: int, alpha: float, beta: float, k: float) -> Tensor:
+def _formula(
+    a: Tensor, before: int, after: int, groups: int, alpha: float, beta: float, k: float
+) -> Tensor:
+    if groups > 1:  # not one path for both: a fifth dimension costs the kernel half its speed
+        parts = [_formula(part, before, after, 1, alpha, beta, k) for part in a.chunk(groups, 1)]
+        return torch.cat(parts, 1)
     channels = a.shape[1]
     squares = F.pad(a * a, (0, 0, 0, 0, before, after))
     total = squares[:, :channels]

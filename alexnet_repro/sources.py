@@ -201,7 +201,6 @@ def _write_arrays(
                 skipped.append(str(error).removesuffix(SKIP))
             bar.update()
     for split, array in images.items():
-        array.flush()
         good = labels[split] >= 0
         empty = set(range(len(listed.classes))) - set(labels[split].tolist())
         if empty:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # module, what stands there (once), what is put in its place, test files that should notice
 MUTATIONS = [
     ("layers", "self.alpha / self.size", "self.alpha", "layers"),
-    ("lrn_fast", "offset >= -before", "offset > -before", "layers"),
+    ("lrn_fast", "(self.reach + 1) * self.inner, self", "self.reach * self.inner, self", "layers"),
     ("layers", "self.alpha_over_n and self.size % 2 == 0", "False", "layers"),
     ("layers", "k: float = 2.0", "k: float = 1.0", "layers"),
     ("layers", "1 + self.alpha * mean", "1 - self.alpha * mean", "layers"),
@@ -28,10 +28,11 @@ MUTATIONS = [
     ("layers", "+ self.bias", "- self.bias", "layers"),
     ("lrn_fast", "value=-2 * ctx", "value=2 * ctx", "layers"),
     ("lrn_fast", "ctx.after, ctx.before)", "ctx.before, ctx.after)", "lrn_paths"),
+    ("lrn_fast", "rows.new_zeros", "rows.new_ones", "layers"),
     ("lrn_fast", "root.rsqrt().mul_(root).mul_(root)", "root.rsqrt().mul_(root)", "layers"),
     ("lrn_fast", "a * a, (0, 0, 0, 0, before, after)", "a * a, (0, 0, 0, 0, after, before)",
      "lrn_paths"),
-    ("lrn_fast", "x, (0, 0, 0, 0, before, after)", "x, (0, 0, 0, 0, after, before)", "lrn_paths"),
+    ("lrn_fast", "for other in others[1:]", "for other in others[2:]", "layers"),
     ("networks", '"conv3", "conv", c3, 3, padding=1, std=0.03', '"conv3", "conv", c3, 3, padding=1',
      "spec model"),
     ("networks", "c5, 3, padding=1, groups=groups, std=0.03, bias=1.0",

@@ -33,7 +33,7 @@ def test_equals_the_three_steps_bit_for_bit(n, side, crop, reading, scale):
     wanted = wanted / scale
     found = augment_fast.batch(images, draws, crop, mean, shift=shift, divisors=divisors)
     assert torch.equal(found, wanted)
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert found.is_contiguous()
 
 
 def test_a_mean_for_each_image():

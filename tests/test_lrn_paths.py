@@ -28,16 +28,18 @@ def loop(x, n, over_n):
     [
         (5, False, (2, 8, 5, 3), torch.float64, torch.channels_last, 1e-12),
         (4, True, (1, 6, 3, 3), torch.float32, torch.contiguous_format, 1e-5),
-        (5, False, (3, 2, 4, 4), torch.bfloat16, torch.channels_last, 2e-2),
+        (5, False, (3, 4, 4, 4), torch.bfloat16, torch.channels_last, 2e-2),
     ],
 )
 def test_paths_equal_the_loop(path, n, over_n, shape, dtype, layout, tolerance):
-    norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n, path=path)
+    groups = 2 if dtype == torch.bfloat16 else 1
+    norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n, groups=groups, path=path)
     exact = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     exact = (3 * exact).to(dtype).double().requires_grad_()
     x = exact.detach().to(dtype).contiguous(memory_format=layout).requires_grad_()
     weights = torch.linspace(-1, 1, exact.numel(), dtype=torch.float64).reshape(shape)
-    wanted, found = loop(exact, n, over_n), norm(x)
+    wanted = torch.cat([loop(part, n, over_n) for part in exact.chunk(groups, 1)], 1)
+    found = norm(x)
     assert found.dtype == dtype
     torch.testing.assert_close(found.double(), wanted, rtol=tolerance, atol=tolerance)
     (wanted * weights).sum().backward()
@@ -80,15 +82,27 @@ def test_an_empty_batch_passes(path, norm):
     assert y.shape == x.grad.shape == (0, 8, 3, 3)
 
 
-@pytest.mark.parametrize("over_n", [False, True])
-@pytest.mark.parametrize("n", [1, 4, 5])
-def test_many_channels_are_summed_by_shifted_adds(n, over_n):
-    shape = (1, lrn_fast.BAND + 3, 2, 3)
-    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    x.requires_grad_()
-    norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n)
-    torch.testing.assert_close(norm(x), loop(x, n, over_n))
-    assert torch.autograd.gradcheck(norm, x[:, :, :1, :1].detach().requires_grad_())
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("n", "over_n"), [(1, False), (4, True), (5, False), (9, False)])
+def test_a_block_at_a_time(n, over_n, layout, groups, monkeypatch):
+    monkeypatch.setattr(lrn_fast, "CACHED", 50)  # 200 numbers of some rows: the last block is less
+    x = torch.randn(3, 8, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    x = x.contiguous(memory_format=layout).requires_grad_()
+    norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n, groups=groups)
+    wanted = torch.cat([loop(part, n, over_n) for part in x.chunk(groups, 1)], 1)
+    found, weights = norm(x), torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape)
+    torch.testing.assert_close(found, wanted)
+    (a,), (b,) = (torch.autograd.grad((y * weights).sum(), x) for y in (found, wanted))
+    torch.testing.assert_close(a, b)
+
+
+def test_inside_another_compiler_the_formula_is_traced():
+    norm = LocalResponseNorm(3, 0.1, groups=2)
+    x = torch.randn(2, 6, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    program = torch.export.export(norm, (x,))
+    assert not any("LocalResponseNorm" in str(node.target) for node in program.graph.nodes)
+    torch.testing.assert_close(program.module()(x), norm(x))
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 3, 3), (2, 3, 1, 1), (1, 2, 1, 5)])
