@@ -100,9 +100,8 @@ class WithinMapNorm(nn.Module):
         """N x C x H x W -> the same shape and dtype."""
         _want_maps(x, "WithinMapNorm")
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        # count_include_pad divides by size^2 everywhere: the sum over the clipped window / size^2
-        mean = F.avg_pool2d(a * a, self.size, 1, self.size // 2, count_include_pad=True)
-        return (a * lrn_fast.power(1 + self.alpha * mean, self.beta)).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return lrn_fast.within_map_norm(a, self.size, self.alpha, self.beta).to(x.dtype)
 
 
 class OverlappingMaxPool(nn.MaxPool2d):

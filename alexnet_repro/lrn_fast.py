@@ -1,10 +1,10 @@
-"""§3.3 Local response normalisation in few passes over memory; layers.LocalResponseNorm uses it.
+"""§3.3 The normalisations of layers.py in few passes over memory.
 
-Two paths with the same numbers as the formula. "eager": block by block, while a block is in the
-processor's cache; only the input and the scale are kept for the backward pass, and two inverse
-square roots are the power at 0.75. "compiled": torch.compile fuses the formula into one kernel a
-pass; it needs a compiler (Triton on GPUs, a C++ compiler on CPUs) and some seconds at the first
-call of each shape. Inside somebody else's torch.compile or export, the formula is what is traced.
+A block at a time, while it is in the processor's cache; only the input and the scale are kept for
+the backward pass, and two inverse square roots are the power at 0.75. Across channels this is the
+path "eager"; "compiled" has torch.compile fuse the formula into one kernel a pass, which needs a
+compiler (Triton on GPUs, a C++ compiler on CPUs) and some seconds at the first call of each shape.
+Inside somebody else's torch.compile or export, the formula is what is traced.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _rows(a: Tensor, groups: int) -> Tensor:
 
 
 def _blocks(rows: Tensor) -> Iterator[slice]:
-    step = len(rows) if rows.is_cuda else max(1, CACHED // rows[0].numel())
+    step = max(1, len(rows) if rows.is_cuda else CACHED * len(rows) // max(1, rows.numel()))
     return (slice(i, i + step) for i in range(0, len(rows), step))
 
 
@@ -124,6 +124,44 @@ class _LocalResponseNorm(torch.autograd.Function):
                 spread = window.sums(own / s[i], x[i])
                 own.addcmul_(x[i], spread, value=-2 * ctx.alpha * ctx.beta)
         return out, *[None] * 6
+
+
+def within_map_norm(a: Tensor, size: int, alpha: float, beta: float) -> Tensor:
+    """a * (1 + alpha / size^2 * sum of a^2 over size x size places of the same map)^-beta.
+
+    a: N x C x H x W float32 or float64, finite; size odd. Otherwise as local_response_norm.
+    """
+    if torch.compiler.is_compiling():
+        return a * power(1 + alpha * _means(a * a, size), beta)
+    return _WithinMapNorm.apply(a, size, alpha, beta)
+
+
+def _means(x: Tensor, size: int) -> Tensor:
+    # count_include_pad divides by size^2 everywhere: the sum over the clipped window / size^2
+    return F.avg_pool2d(x, size, 1, size // 2, count_include_pad=True)
+
+
+class _WithinMapNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, size, alpha, beta):
+        ctx.size, ctx.alpha, ctx.beta = size, alpha, beta
+        out, scale = torch.empty_like(a), torch.empty_like(a)
+        ctx.save_for_backward(a, scale)
+        for i in _blocks(a):
+            torch.mul(_means(a[i] * a[i], size), alpha, out=scale[i]).add_(1)
+            torch.mul(a[i], _power(scale[i], beta), out=out[i])
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        a, scale = ctx.saved_tensors
+        out = torch.empty_like(a)
+        for i in _blocks(a):
+            own = torch.mul(grad[i], _power(scale[i], ctx.beta), out=out[i])
+            spread = _means((own * a[i]).div_(scale[i]), ctx.size)  # windows are symmetric
+            own.addcmul_(a[i], spread, value=-2 * ctx.alpha * ctx.beta)
+        return out, None, None, None
 
 
 def compiled(

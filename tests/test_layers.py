@@ -107,9 +107,10 @@ def test_gradients_of_the_norms(norm):
     assert torch.autograd.gradcheck(norm, x)
 
 
-def test_lrn_second_derivative_is_refused():
+@pytest.mark.parametrize("norm", [LocalResponseNorm(), WithinMapNorm()])
+def test_the_second_derivative_is_refused(norm):
     x = seeded(1, 3, 1, 1).requires_grad_()
-    (grad,) = torch.autograd.grad(LocalResponseNorm()(x).square().sum(), x, create_graph=True)
+    (grad,) = torch.autograd.grad(norm(x).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
 

@@ -97,11 +97,25 @@ def test_a_block_at_a_time(n, over_n, layout, groups, monkeypatch):
     torch.testing.assert_close(a, b)
 
 
-def test_inside_another_compiler_the_formula_is_traced():
-    norm = LocalResponseNorm(3, 0.1, groups=2)
+def test_within_the_map_a_block_at_a_time(monkeypatch):
+    x = torch.randn(5, 2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    x, weights = (
+        x.requires_grad_(),
+        torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape),
+    )
+    found = []
+    for cached in (50, 1 << 18):  # two images, or all five
+        monkeypatch.setattr(lrn_fast, "CACHED", cached)
+        y = WithinMapNorm(3, 0.5)(x)
+        found.append((y, *torch.autograd.grad((y * weights).sum(), x)))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("norm", [LocalResponseNorm(3, 0.1, groups=2), WithinMapNorm(3, 0.1)])
+def test_inside_another_compiler_the_formula_is_traced(norm):
     x = torch.randn(2, 6, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     program = torch.export.export(norm, (x,))
-    assert not any("LocalResponseNorm" in str(node.target) for node in program.graph.nodes)
+    assert not any("Norm" in str(node.target) for node in program.graph.nodes)
     torch.testing.assert_close(program.module()(x), norm(x))
 
 
