@@ -51,7 +51,9 @@ def check_images(net: PaperNet, images: Tensor) -> None:
     if images.shape[2] != images.shape[3] or not _fits(spec, images.shape[2]):
         raise ValueError(f"{wanted} or another that gives maps of the same sizes; {got}")
     if net.training and not torch.compiler.is_compiling() and images.numel():
-        low, high = images.min().item(), images.max().item()
+        low, high = (x.item() for x in images[0].aminmax())
+        if low >= 0 and high <= 1:  # the first image is suspect
+            low, high = (x.item() for x in images.aminmax())
         if low >= 0 and 0 < high <= 1:
             raise ValueError(
                 f"{spec.name} wants pixels in 0..255 minus their mean (or standardised); {got}, "

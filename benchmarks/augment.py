@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from side_by_side import SMALL, bandwidth, compare, save
+from side_by_side import SMALL, as_started, bandwidth, compare, save, serve
 from torchvision.transforms import v2
 
 from alexnet_repro import augment, augment_fast
@@ -36,13 +36,17 @@ def main() -> None:
             out.append((x + shift[0, :, None, None].float()) / 1.1)
         return torch.stack(out)
 
+    if serve({"ours": ours, "stock": stock}):
+        return
     assert ours().shape == stock().shape == (BATCH, 3, 224, 224)
     moved = BATCH * 3 * 224 * 224 * (1 + 4)  # read uint8, write float32, once each
-    row = compare(
-        f"crop, reflect, light {BATCH} images", ours, stock, against="torchvision v2 per image",
-        ship=4, stretch=7, floor=moved / bandwidth(1 << 20 if SMALL else 1 << 26),
-    )  # fmt: skip
-    save("augment", [row])
+    name = f"crop, reflect, light {BATCH} images"
+    goals = {
+        "against": "torchvision v2 per image", "ship": 4, "stretch": 7,
+        "floor": moved / bandwidth(1 << 20 if SMALL else 1 << 26),
+    }  # fmt: skip
+    rows = [compare(name, ours, stock, **goals), as_started(name, __file__, **goals)]
+    save("augment", rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from side_by_side import SMALL, compare, save
+from side_by_side import SMALL, as_started, compare, save, serve
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
@@ -25,46 +25,60 @@ from alexnet_repro.optim import PaperSGD, parameter_groups
 COUNT = 200 if SMALL else 2000
 
 
-def main() -> None:
-    torch.set_num_threads(1)
+def ours(precision: str):
     training = embedded.generate("train")
-    config = RunConfig(net="18pct", init="modern", pixels="standardised", lr=0.001)
+    config = RunConfig(
+        net="18pct", init="modern", pixels="standardised", lr=0.001, precision=precision
+    )
     net = model.build("18pct", init="modern").to(memory_format=torch.channels_last)
     optimizer = PaperSGD(parameter_groups(net, 0.001, 0.004), 0.001)
     view = View.of(training, 0, True)
     few = train.replace(training, images=training.images[:COUNT], labels=training.labels[:COUNT])
     run = train._Run(config, 0, net, optimizer, few, view, None, StuckWatch(10), quiet=True)
+    return lambda: train._epoch(run, 0)
 
-    stock_net = model.build("18pct", init="modern")
-    sgd = torch.optim.SGD(stock_net.parameters(), 0.001, 0.9, weight_decay=0.004)
+
+def stock(folder: str):
+    training = embedded.generate("train")
+    net = model.build("18pct", init="modern")
+    sgd = torch.optim.SGD(net.parameters(), 0.001, 0.9, weight_decay=0.004)
+    for i in range(COUNT):
+        place = Path(folder) / str(training.labels[i])
+        place.mkdir(exist_ok=True)
+        Image.fromarray(training.images[i].transpose(1, 2, 0)).save(place / f"{i}.png")
+    steps = [
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize([0.5] * 3, [0.25] * 3),
+    ]
+    files = ImageFolder(folder, v2.Compose(steps))
+    loader = torch.utils.data.DataLoader(files, batch_size=128, shuffle=True)
+
+    def work() -> None:
+        net.train()
+        for images, labels in loader:
+            loss = F.cross_entropy(net(images), labels)
+            sgd.zero_grad(set_to_none=True)
+            loss.backward()
+            sgd.step()
+
+    return work
+
+
+def main() -> None:
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(COUNT):
-            place = Path(folder) / str(training.labels[i])
-            place.mkdir(exist_ok=True)
-            Image.fromarray(training.images[i].transpose(1, 2, 0)).save(place / f"{i}.png")
-        steps = [
-            v2.ToImage(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize([0.5] * 3, [0.25] * 3),
-        ]
-        loader = torch.utils.data.DataLoader(
-            ImageFolder(folder, v2.Compose(steps)), batch_size=128, shuffle=True
-        )
-
-        def stock() -> None:
-            stock_net.train()
-            for images, labels in loader:
-                loss = F.cross_entropy(stock_net(images), labels)
-                sgd.zero_grad(set_to_none=True)
-                loss.backward()
-                sgd.step()
-
+        sides = {"ours": ours("fp32"), "bf16": ours("bf16"), "stock": stock(folder)}
+        if serve(sides):
+            return
+        against = "ImageFolder + DataLoader + torch.optim.SGD"
+        name, goals = f"epoch of {COUNT} images", {"against": against, "ship": 2, "stretch": 2.8}
+        half = {"against": f"{against}, fp32", "ship": 3, "stretch": 4}
         rows = [
-            compare(
-                f"epoch of {COUNT} images, fp32", lambda: train._epoch(run, 0), stock,
-                against="ImageFolder + DataLoader + torch.optim.SGD", ship=2, stretch=2.8,
-            )
-        ]  # fmt: skip
+            compare(f"{name}, fp32", sides["ours"], sides["stock"], **goals),
+            as_started(f"{name}, fp32", __file__, **goals),
+            compare(f"{name}, bf16", sides["bf16"], sides["stock"], **half),
+        ]
     save("epoch", rows)
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from alexnet_repro import records
+from alexnet_repro import launch, records
 
 SMALL = os.environ.get("BENCH_SMALL") == "1"
 PAIRS = int(os.environ.get("BENCH_PAIRS", "1" if SMALL else "7"))
@@ -26,6 +28,48 @@ def seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+class Apart:
+    """A side in a process of its own, with glibc's malloc as the launcher sets it or as it is.
+
+    The script is started again with the side's name, which it hands to `serve`.
+    """
+
+    def __init__(self, script: str, side: str, *, launcher: bool) -> None:
+        plain = {k: v for k, v in os.environ.items() if k not in launch.MALLOC}
+        environment = {**plain, **(launch.MALLOC if launcher else {})}
+        pipes: dict = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([sys.executable, script, side], env=environment, **pipes)
+
+    def __call__(self) -> float:
+        """Seconds of one more call."""
+        self.process.stdin.write("go\n")  # type: ignore[union-attr]
+        self.process.stdin.flush()  # type: ignore[union-attr]
+        return float(self.process.stdout.readline())  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def serve(sides: dict[str, Callable[[], object]]) -> bool:
+    """In a process that Apart started: time the asked side for each line; False in any other."""
+    if len(sys.argv) < 2:
+        return False
+    for _ in sys.stdin:
+        print(seconds(sides[sys.argv[1]]), flush=True)
+    return True
+
+
+def as_started(row: str, script: str, **goals) -> dict:
+    """`compare` of ours as `alexnet-repro` starts it with stock as `python` starts it."""
+    ours = Apart(script, "ours", launcher=True)
+    stock = Apart(script, "stock", launcher=False)
+    try:
+        return compare(f"{row}, each as it is started", ours, stock, **goals)
+    finally:
+        ours.close()
+        stock.close()
 
 
 def compare(
@@ -48,7 +92,9 @@ def compare(
     pairs = []
     for i in range(PAIRS):
         sides = [("ours", ours), ("stock", stock)]
-        took = {name: seconds(work) for name, work in (sides if i % 2 else sides[::-1])}
+        took = {}
+        for name, work in sides if i % 2 else sides[::-1]:
+            took[name] = work() if isinstance(work, Apart) else seconds(work)
         pairs.append([took["ours"], took["stock"]])
     ratios = np.array([stock / ours for ours, stock in pairs])
     low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()

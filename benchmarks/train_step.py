@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from side_by_side import SMALL, compare, multiply_adds, save
+from side_by_side import SMALL, as_started, compare, multiply_adds, save, serve
 from torch import nn
 from torchvision.models import alexnet as torchvision_alexnet
 
@@ -53,6 +53,8 @@ def main() -> None:
         optimizer = torch.optim.SGD(net.parameters(), 1e-4, 0.9, weight_decay=5e-4)
         return lambda: step(net, optimizer, images[:n], labels[:n], False)
 
+    if serve({"ours": ours(), "stock": stock(torchvision_alexnet())}):
+        return
     macs = spec.trace(spec.get("alexnet"))["macs"]
     work = (3 * macs.sum() - macs.iloc[0]) * BATCH
     floor = work / multiply_adds()
@@ -66,6 +68,10 @@ def main() -> None:
         compare(
             f"train step, batch {BATCH}, fp32", ours(), stock(torchvision_alexnet()),
             against="torchvision's AlexNet", ship=0.95, stretch=1.05, floor=floor,
+        ),
+        as_started(
+            f"train step, batch {BATCH}, fp32", __file__, against="torchvision's AlexNet",
+            ship=0.95, stretch=1.05, floor=floor,
         ),
         compare(
             f"train step, batch {few}, bf16", ours(few, bf16=True),
