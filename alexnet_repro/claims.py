@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 FILE = Path(__file__).with_name("claims.csv")
 BOOK = records.PACKAGE.parent / "book"
 COLUMNS = (
-    "claim_id section where statement metric compare arm versus paper_value code_value unit "
-    "precision expected_sign setting experiment page reason"
+    "claim_id section where statement metric compare arm versus paper_value printed code_value "
+    "unit precision expected_sign setting experiment page reason"
 ).split()
 # unit -> the range that a printed value must lie in
 UNITS = {
@@ -53,6 +53,7 @@ class Claim:
     arm: str
     versus: str
     paper_value: float | None
+    printed: str  # the words, where the paper prints no plain figure
     code_value: float | None
     unit: str
     precision: float | None

@@ -34,8 +34,8 @@ def lines(
     if mark:
         ax.axvline(mark[0], color="#888888", lw=1)
         ax.annotate(
-            mark[1], (mark[0], 0), xycoords=("data", "axes fraction"), fontsize=9,
-            xytext=(4, 6), textcoords="offset points", va="bottom",
+            mark[1], (mark[0], 1), xycoords=("data", "axes fraction"), fontsize=9,
+            xytext=(4, -4), textcoords="offset points", va="top",
         )  # fmt: skip
     ax.set(xlabel=labels[0], ylabel=labels[1])
     for name in log:
@@ -53,12 +53,9 @@ def reach(table: pd.DataFrame) -> Axes:
         found = table[table["net"] == net].set_index("layer")["other"]
         for j, layer in enumerate(layers):
             share = found[layer]
-            ax.plot(
-                j, -i, "s", ms=17, mec="#888888", mew=0.8,
-                mfc=BLUE if share > 0.05 else (RED if share > 0 else "none"),
-            )  # fmt: skip
+            ax.plot(j, -i, "s", ms=17, mec="#888888", mew=0.8, mfc=BLUE if share > 0.05 else "none")
             if 0 < share <= 0.05:
-                ax.annotate("edge", (j, -i), ha="center", va="center", fontsize=7, color="w")
+                ax.plot(j, -i, "s", ms=8, mec=RED, mfc=RED)
     ax.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks([-i for i in range(len(nets))], nets)
     ax.set(xlim=(-0.6, len(layers) - 0.4), ylim=(-len(nets) + 0.4, 0.6))

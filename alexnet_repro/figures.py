@@ -116,11 +116,10 @@ def parameter_shares(net: str = "alexnet") -> Axes:
     share = 100 * (table["weights"] + table["biases"]) / arithmetic.parameters(net)
     ax = axes(6.4, 3.2)
     conv = (table["kind"] == "conv").to_numpy()
-    ax.bar(table["layer"], share, color=np.where(conv, BLUE, GREEN), width=0.6)
-    for x, value in enumerate(share):
-        ax.annotate(f"{value:.2f}", (x, value), ha="center", va="bottom", fontsize=9)
+    named = [f"{n}\n{v:.2f}" for n, v in zip(table["layer"], share, strict=True)]
+    ax.bar(named, share, color=np.where(conv, BLUE, GREEN), width=0.6)
     ax.axhline(1, color=RED, lw=1.2, ls="--")
-    ax.annotate("1 %", (1, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    ax.annotate("1 %", (0.01, 1), xycoords=("axes fraction", "data"), ha="left", va="bottom")
     ax.set(yscale="log", ylim=(0.03, 200), ylabel="share of parameters, %")
     ax.grid(axis="x", visible=False)
     return ax
@@ -157,7 +156,7 @@ def two_columns(net: str = "alexnet") -> Axes:
             for source in sources:
                 if own and before is not None and source != y:
                     continue
-                cross = source != y and before is not None and not last
+                cross = last or (source != y and before is not None)
                 arrow = FancyArrowPatch(
                     (x - step + 0.3, source), (x - width / 2 - 0.05, y), arrowstyle="-|>",
                     mutation_scale=8, lw=1.2, color=RED if cross else "#888888",
@@ -168,16 +167,18 @@ def two_columns(net: str = "alexnet") -> Axes:
         label = f"{side}²×{channels}" if side > 1 else f"{channels:,}"
         kernel = f"\n{row.size}×{row.size}" if row.kind == "conv" else ""
         for y in places:
-            ax.text(x, y - height / 2 - 0.22, label, ha="center", va="top", fontsize=9)
-        ax.text(x, 4.1, f"{row.name}{kernel}", ha="center", va="bottom", fontsize=10)
+            # outside the columns, where no line crosses
+            edge, va = (height / 2 + 0.3, "bottom") if y > 0 else (-height / 2 - 0.2, "top")
+            ax.text(x, y + edge, label, ha="center", va=va, fontsize=9.5)
+        ax.text(x, 4.6, f"{row.name}{kernel}", ha="center", va="bottom", fontsize=10)
         before = row
-    for name, y in (("GPU 1", 3.4), ("GPU 2", -3.4)):
-        ax.text(0.7, y, name, ha="center", va="center", fontsize=10)
+    for name, y in (("GPU 1", 3.4), ("GPU 2", -3.6)):
+        ax.text(0.6, y, name, ha="center", va="center", fontsize=10)
     ax.text(
-        x / 2, -4.3, "dashed: reads the other column too (conv3 and the fully connected layers)",
+        x / 2, -4.5, "dashed: reads the other column too (conv3 and the fully connected layers)",
         ha="center", va="top", color=RED,
     )  # fmt: skip
-    ax.set(xlim=(-0.6, x + 0.7), ylim=(-4.9, 5.0))
+    ax.set(xlim=(-0.6, x + 0.7), ylim=(-5.1, 5.6))
     return ax
 
 

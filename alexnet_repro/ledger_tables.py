@@ -9,7 +9,7 @@ from IPython.display import HTML
 
 from alexnet_repro import claims
 from alexnet_repro.claims import Claim
-from alexnet_repro.tables import GLYPHS, SCALED, badge, show_ours, show_value, table
+from alexnet_repro.tables import GLYPHS, SCALED, badge, show_ours, show_paper, show_value, table
 from alexnet_repro.verdicts import Verdict
 
 
@@ -32,7 +32,7 @@ def landing() -> HTML:
             rows.append(
                 {
                     "claim": _link(claim) + scaled,
-                    "paper": show_value(claim.paper_value, claim.unit),
+                    "paper": show_paper(claim),
                     "measured": show_ours(found, claim.unit),
                     "verdict": badge(found),
                 }
@@ -46,7 +46,7 @@ def landing() -> HTML:
         exact.append(
             {
                 "claim": _link(claim) + more,
-                "paper": show_value(claim.paper_value, claim.unit),
+                "paper": show_paper(claim),
                 "exact": show_value(found.ours, claim.unit),
                 "verdict": badge(word),
             }
@@ -74,7 +74,7 @@ def ledger() -> HTML:
             {
                 "§": claim.section,
                 "claim": f'<span id="{claim.claim_id}">{html.escape(claim.statement)}</span>',
-                "paper": show_value(claim.paper_value, claim.unit),
+                "paper": show_paper(claim),
                 "original code": show_value(claim.code_value, claim.unit),
                 "measured": show_ours(found, claim.unit),
                 "verdict": f"{badge(found)}<br><small>{why}</small>",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,8 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from IPython.display import HTML
 
-from alexnet_repro import claims, verdicts
+from alexnet_repro import claims
+from alexnet_repro.claims import Claim
 from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
 
@@ -51,6 +51,11 @@ def show_value(value: float | None, unit: str, *, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def show_paper(claim: Claim) -> str:
+    """The paper's figure, in its words where it prints no plain one."""
+    return html.escape(claim.printed) or show_value(claim.paper_value, claim.unit)
+
+
 def show_ours(found: Verdict, unit: str) -> str:
     """Our figure with interval and n."""
     if found.ours is None:
@@ -61,7 +66,11 @@ def show_ours(found: Verdict, unit: str) -> str:
         text += "<br><small>n = 1, no interval</small>"
     elif found.n:
         low, high = (show_value(v, unit).removesuffix(" points") for v in (found.low, found.high))
-        text += f"<br><small>95 %: {low} to {high}, n = {found.n}</small>"
+        interval = {
+            "": f"{low} to {high}", "lower": f"from {low}, no upper end",
+            "upper": f"up to {high}, no lower end", "none": "no interval: both arms were cut off",
+        }[found.bound]  # fmt: skip
+        text += f"<br><small>95 %: {interval}, n = {found.n}</small>"
     return text
 
 
@@ -126,7 +135,7 @@ def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") ->
         rows.append(
             {
                 "claim": html.escape(claim.statement) + scaled,
-                "paper": show_value(claim.paper_value, claim.unit),
+                "paper": show_paper(claim),
                 "original code": show_value(claim.code_value, claim.unit),
                 "measured": show_ours(found, claim.unit) + (scaled if found.n else ""),
                 "verdict": f"{badge(found)}<br><small>{html.escape(found.why)}</small>",
@@ -135,13 +144,15 @@ def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") ->
     if not rows:
         raise ValueError(f"no claim starts with {stem!r}")
     text = table(rows, caption or "What the paper prints, what the original ran, what we measure")
-    return HTML(text + provenance(runs))
+    return HTML(text + provenance(runs, computed=any("exact" in row["verdict"] for row in rows)))
 
 
-def provenance(runs: Sequence[RunRecord]) -> str:
+def provenance(runs: Sequence[RunRecord], *, computed: bool = False) -> str:
     """One line on where the numbers come from: runs, commits, machine, data; smoke is named."""
     if not runs:
-        return '<p class="provenance">Computed from the specifications in spec.py; no runs.</p>'
+        ours = "Computed from the networks in spec.py." if computed else "Nothing was run here."
+        theirs = "Original code: its released configurations and logs."
+        return f'<p class="provenance">{ours} {theirs}</p>'
     commits = sorted({(r.provenance["git"]["commit"] or "no commit")[:9] for r in runs})
     dirty = any(r.provenance["git"]["dirty"] for r in runs)
     hours = sum(r.provenance["wall_seconds"] for r in runs) / 3600
@@ -161,29 +172,3 @@ def provenance(runs: Sequence[RunRecord]) -> str:
             "training. It shows that the page runs; it is evidence for nothing.</p>"
         )
     return f'{note}<p class="provenance">{text}</p>'
-
-
-def epochs_table(runs: Sequence[RunRecord]) -> HTML:
-    """Fig. 1: epochs to 25 % training error of every run, and the mean of each arm."""
-    rows = []
-    for (experiment, arm), group in itertools.groupby(runs, lambda r: (r.experiment, r.arm)):
-        same = list(group)
-        found = [verdicts.epochs_to(r) for r in same]
-        each = ", ".join(f"{e:.1f}" if whole else f"&gt; {e:.0f}" for e, whole in found)
-        mean, low, high = verdicts.t_interval([e for e, _ in found])
-        spread = f"{mean:.1f}"
-        if len(found) > 1:
-            spread += f" ({low:.1f} to {high:.1f})"
-        if not all(whole for _, whole in found):
-            spread = f"at least {mean:.1f}"
-        rows.append(
-            {
-                "experiment": experiment,
-                "arm": arm,
-                "learning rate": f"{same[0].config['lr']:g}",
-                "epochs, each seed": each,
-                "mean (95 % interval)": spread,
-                "n": str(len(found)),
-            }
-        )
-    return HTML(table(rows, "Epochs to 25 % training error", right=("n",)))

@@ -1,7 +1,7 @@
 """From paired runs to a verdict, by rule. No torch.
 
 match: the 95 % interval of the paired effect excludes "no effect" and holds the paper's value.
-direction: it excludes "no effect" on the paper's side. unclear: it holds "no effect".
+direction: it excludes "no effect" on the paper's side. unclear: it includes "no effect".
 opposite: it excludes "no effect" on the other side. One seed is always unclear. A scaled row and a
 lower or upper bound are at best direction. Arithmetic rows: match within one unit of the last
 printed digit, else paper is off. Runs on synthetic data get no verdict.
@@ -144,7 +144,7 @@ def judge(
     if bound == "none":
         return verdict("unclear", "neither arm got there in every run")
     if low <= 0 <= high:
-        return verdict("unclear", "the interval holds no effect")
+        return verdict("unclear", f"the interval includes {int(ratio)}: no effect")
     if (bound == "lower" and mean < 0) or (bound == "upper" and mean > 0):
         return verdict("unclear", f"the {bound} bound leaves both sides open")
     if np.sign(mean) != expected:
@@ -161,8 +161,10 @@ def judge(
 def judge_arithmetic(ours: float, paper: float, precision: float, *, at_most: bool) -> Verdict:
     """An exact figure against the printed one: within one unit of its last digit, or at most it."""
     if at_most:
-        good, why = ours <= paper, f"at most {paper:g} was printed"
+        good = ours <= paper
+        why = f"the exact figure is {'within' if good else 'above'} the printed bound"
     else:
         good = abs(ours - paper) < precision
-        why = f"exact {ours:,.10g}, printed to the nearest {precision:,.10g}"
+        within = "within" if good else "not within"
+        why = f"exact {ours:,.10g}, {within} {precision:,.10g} of the printed figure"
     return Verdict("match" if good else "paper is off", ours, ours, ours, 0, "", why)
