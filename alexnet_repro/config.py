@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Keys that say where a run computes, not what: two records may differ in them and still agree.
-EXECUTION_KEYS = ("device", "threads")
+EXECUTION_KEYS = ("step", "device", "threads")
 
 
 def _key(
@@ -20,7 +20,7 @@ def _key(
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides a run's result, and the two keys that decide where it runs."""
+    """Everything that decides a run's result, and the three keys that decide how it runs."""
 
     data: str = _key("embedded", "name of the prepared data set")
     net: str = _key("18pct-plain", "a name in spec.NETWORKS")
@@ -80,6 +80,9 @@ class RunConfig:
         0, "first n training images scored after each epoch; 0: all", "images", low=0
     )
     precision: str = _key("fp32", "bf16 means autocast", choices=("fp32", "bf16"))
+    step: str = _key(
+        "eager", "forward and backward pass as calls or compiled", choices=("eager", "compiled")
+    )
     device: str = _key("cpu", "torch device")
     threads: int = _key(1, "torch threads", low=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,15 +70,10 @@ class View:
         """The central part of the mean image, C x crop x crop."""
         return augment.center_crop(self.whole, self.crop)
 
-    def __call__(
-        self,
-        crops: Tensor,
-        mean: Tensor | None = None,
-        noise: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
+    def __call__(self, crops: Tensor, mean: Tensor | None = None) -> Tensor:
         """... x C x crop x crop uint8 (0..255) -> the same shape in float32, channels last.
 
-        mean: what to subtract in place of the central part. noise: applied to the centred pixels.
+        mean: what to subtract in place of the central part.
         """
         if crops.dtype != torch.uint8 or crops.shape[-2:] != (self.crop, self.crop):
             raise ValueError(
@@ -86,7 +81,7 @@ class View:
                 f"got {tuple(crops.shape)} of {crops.dtype}"
             )
         x = crops.to(self.device).float() - (self.mean if mean is None else mean)
-        x = (noise(x) if noise else x) / self.scale
+        x = x / self.scale
         return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 

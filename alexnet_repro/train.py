@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from tqdm import tqdm
 
-from alexnet_repro import augment, augment_fast, checkpoints, data, model
+from alexnet_repro import augment, augment_fast, checkpoints, data, model, resident
 from alexnet_repro.config import RunConfig
 from alexnet_repro.diagnose import StuckWarning, StuckWatch
 from alexnet_repro.evaluate import View, evaluate
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.optim import DivideByTenOnPlateau, PaperSGD, parameter_groups, set_rate
+from alexnet_repro.steps import Loss, loss_of
 
 WATCH = 10  # updates between two looks at the loss
 
@@ -46,6 +46,8 @@ class _Run:
     components: augment.RGBPCA | None
     watch: StuckWatch
     quiet: bool
+    loss_of: Loss
+    held: torch.Tensor | None = None  # the training images, where they lie on the device
 
     @property
     def count(self) -> int:
@@ -107,7 +109,10 @@ def train(
     if held_out >= len(training):
         raise ValueError(f"validation_images is {held_out} of {len(training)} training images")
     watch = StuckWatch(len(training.classes))
-    run = _Run(config, seed, net, optimizer, training, view, components, watch, quiet)
+    run = _Run(
+        config, seed, net, optimizer, training, view, components, watch, quiet,
+        loss_of(net, config.step), resident.hold(training.images, view.device),
+    )  # fmt: skip
     result = Result(net=net, data_sha256={"train": training.sha256, "test": test.sha256})
     identity = {"config": config.decides(), "seed": seed, "data": result.data_sha256}
     parts = {"net": net, "optimizer": optimizer, "plateau": plateau}
@@ -169,10 +174,14 @@ def _epoch(run: _Run, epoch: int) -> bool:
     crops, colours = stream(seed, "crops", epoch), stream(seed, "colours", epoch)
 
     def batch(i: int) -> tuple[torch.Tensor, torch.Tensor]:
-        index = order[i : i + config.batch].numpy()
-        images = torch.from_numpy(run.training.images[index])
-        labels = torch.from_numpy(run.training.labels[index]).to(run.view.device)
-        return _seen(images, run.view, run.components, config, crops, colours), labels
+        index = order[i : i + config.batch]
+        labels = torch.from_numpy(run.training.labels[index.numpy()]).to(run.view.device)
+        if run.held is not None:
+            images, index_there = run.held, index
+        else:
+            images, index_there = torch.from_numpy(run.training.images[index.numpy()]), None
+        seen = _seen(images, run.view, run.components, config, crops, colours, index_there)
+        return seen, labels
 
     starts = range(0, len(order), config.batch)
     bar = tqdm(
@@ -182,7 +191,7 @@ def _epoch(run: _Run, epoch: int) -> bool:
     loss = torch.zeros(())
     for i, (images, labels) in enumerate(bar):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            loss = F.cross_entropy(net(images), labels)
+            loss = run.loss_of(images, labels)
         if i % 50 == 0 and not loss.isfinite():
             return False
         if i % WATCH == 0 and run.watch.update(loss.item(), WATCH):
@@ -193,9 +202,12 @@ def _epoch(run: _Run, epoch: int) -> bool:
     return bool(loss.isfinite())
 
 
-def _seen(images, view, components, config, crops, colours) -> torch.Tensor:
-    """What the net sees of a training batch: cut, mirrored, centred, lit."""
-    n, side = len(images), images.shape[-1]
+def _seen(images, view, components, config, crops, colours, index=None) -> torch.Tensor:
+    """What the net sees of a training batch: cut, mirrored, centred, lit; on the view's device.
+
+    images: the batch (uint8), or, with index, all of them on the device.
+    """
+    n, side = len(images if index is None else index), images.shape[-1]
     still = augment.center_draws(n, side, view.crop)
     draws = still
     if config.crop or config.flip:
@@ -204,26 +216,17 @@ def _seen(images, view, components, config, crops, colours) -> torch.Tensor:
         )
     if config.crop_position == "centre":
         draws = augment.Draws(still.top, still.left, draws.flip)
-    mean = view.mean
-    if view.matching:
-        mean = augment.matching_mean(view.whole.cpu(), draws, view.crop).to(view.device)
-    alphas = None if components is None else components.draw(n, colours)
-    if view.device.type == "cpu":
-        return _seen_at_once(images, draws, mean, view, components, alphas, config.colour_noise)
-
-    def noise(x):
-        return components.apply(x, alphas, reading=config.colour_noise)
-
-    cut = augment.apply_crops(images, draws, view.crop)
-    return view(cut, mean, None if alphas is None else noise)
-
-
-def _seen_at_once(images, draws, mean, view, components, alphas, reading) -> torch.Tensor:
+    mean = augment.matching_mean(view.whole, draws, view.crop) if view.matching else view.mean
     shift, divisors = None, () if view.scale == 1 else (view.scale,)
-    if alphas is not None:
-        shift = components.shift(alphas, reading=reading).float()
+    if components is not None:
+        reading = config.colour_noise
+        shift = components.shift(components.draw(n, colours), reading=reading).float()
         divisors = ((augment.ORIGINAL_DIVISOR,) if reading == "original" else ()) + divisors
-    return augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
+    if index is not None:
+        return resident.batch(images, index, draws, view.crop, mean, shift=shift, divisors=divisors)
+    mean = mean.cpu()
+    x = augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
+    return x.to(view.device)
 
 
 def _score(result: Result, run: _Run, epoch: int, step: int, lr: float) -> None:

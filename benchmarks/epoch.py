@@ -21,6 +21,7 @@ from alexnet_repro.config import RunConfig
 from alexnet_repro.diagnose import StuckWatch
 from alexnet_repro.evaluate import View
 from alexnet_repro.optim import PaperSGD, parameter_groups
+from alexnet_repro.steps import loss_of
 
 COUNT = 200 if SMALL else 2000
 
@@ -34,7 +35,9 @@ def ours(precision: str):
     optimizer = PaperSGD(parameter_groups(net, 0.001, 0.004), 0.001)
     view = View.of(training, 0, True)
     few = train.replace(training, images=training.images[:COUNT], labels=training.labels[:COUNT])
-    run = train._Run(config, 0, net, optimizer, few, view, None, StuckWatch(10), quiet=True)
+    run = train._Run(
+        config, 0, net, optimizer, few, view, None, StuckWatch(10), quiet=True, loss_of=loss_of(net)
+    )
     return lambda: train._epoch(run, 0)
 
 

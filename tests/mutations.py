@@ -72,6 +72,8 @@ MUTATIONS = [
     ("evaluate", "- math.log(10)", "+ math.log(10)", "evaluate"),
     ("evaluate", "F.log_softmax(net(_flat(view(crops, mean))).float(), 1)",
      "net(_flat(view(crops, mean))).float()", "evaluate"),
+    ("resident", "crop_size - 1 - place", "crop_size - place", "device_paths"),
+    ("resident", "x += shift", "x -= shift", "device_paths"),
     ("train", "still.top, still.left", "still.top, draws.left", "seen"),
     ("train", "0 < config.conv1_frozen_from <= epoch", "0 < config.conv1_frozen_from < epoch",
      "schedules"),

@@ -78,8 +78,8 @@ def test_replace_changes_the_named_keys_of_a_copy():
         config.lr = 0.2
 
 
-def test_only_device_and_threads_do_not_decide_a_result():
-    assert set(RunConfig().to_dict()) - set(RunConfig().decides()) == {"device", "threads"}
+def test_how_a_run_is_carried_out_does_not_decide_its_result():
+    assert set(RunConfig().to_dict()) - set(RunConfig().decides()) == {"step", "device", "threads"}
     assert RunConfig(device="cuda", threads=8).decides() == RunConfig().decides()
     assert RunConfig(epochs=2).decides() != RunConfig().decides()
 

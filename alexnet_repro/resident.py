@@ -1,0 +1,52 @@
+"""§5 Training images that lie on the accelerator: batches are cut, mirrored and lit there.
+
+Only 128 indices and draws cross over for a batch, in place of its pixels. Same numbers as
+augment_fast.batch, which does it on the CPU.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexnet_repro.augment import Draws
+
+
+def hold(images: np.ndarray, device: torch.device) -> Tensor | None:
+    """All images (N x C x H x W uint8) on a CUDA device, if half of its free memory holds them.
+
+    None where they do not fit, and on the CPU, where they stay memory-mapped.
+    """
+    if device.type != "cuda" or 2 * images.nbytes > torch.cuda.mem_get_info(device)[0]:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(images)).to(device)
+
+
+def batch(
+    images: Tensor,
+    index: Tensor,
+    draws: Draws,
+    crop_size: int,
+    mean: Tensor,
+    *,
+    shift: Tensor | None = None,
+    divisors: tuple[float, ...] = (),
+) -> Tensor:
+    """Images number index, n x C x crop_size x crop_size float32, on the device of images.
+
+    images: N x C x H x W uint8. The other arguments are augment_fast.batch's and may lie on the
+    CPU. Raises IndexError for a crop or an index that does not fit (on the CPU).
+    """
+    device = images.device
+    place = torch.arange(crop_size, device=device)
+    index, top, left, flip = (t.to(device) for t in (index, draws.top, draws.left, draws.flip))
+    rows = top[:, None] + place
+    columns = left[:, None] + torch.where(flip[:, None], crop_size - 1 - place, place)
+    cut = images[index[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    x = cut.permute(0, 3, 1, 2).float() - mean.to(device)
+    if shift is not None:
+        x += shift.to(device)[:, :, None, None]
+    for divisor in divisors:
+        x /= divisor
+    return x

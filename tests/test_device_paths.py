@@ -1,0 +1,94 @@
+"""The paths for accelerators, on the CPU: images held there, the compiled step, its fallback."""
+
+import logging
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from alexnet_repro import augment, augment_fast, data, model, resident, steps, train
+from alexnet_repro.augment import RGBPCA
+from alexnet_repro.config import RunConfig
+
+PCA = RGBPCA(torch.tensor([400.0, 1400.0, 14800.0]).double(), torch.eye(3).double())
+SMALL = RunConfig(
+    net="mini-alexnet", init="modern", pixels="standardised", crop=24, flip=True, lr=0.01, epochs=1,
+    colour_noise="original", train_eval_images=50,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("lit", [False, True])
+@pytest.mark.parametrize("matching", [False, True])
+def test_held_images_give_the_batches_of_the_cpu_bit_for_bit(lit, matching):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    index = torch.randperm(40, generator=generator)[:17]
+    draws = augment.draw_crops(17, 32, 24, generator)
+    mean = 100 + 30 * torch.rand(3, 32, 32, generator=generator)
+    part = augment.matching_mean(mean, draws, 24) if matching else augment.center_crop(mean, 24)
+    shift = PCA.shift(PCA.draw(17, generator), reading="original").float() if lit else None
+    options = {"shift": shift, "divisors": (1.1, 63.7) if lit else ()}
+    found = resident.batch(images, index, draws, 24, part, **options)
+    wanted = augment_fast.batch(images[index], draws, 24, part, **options)
+    assert torch.equal(found, wanted)
+
+
+def test_the_cpu_holds_nothing_and_a_gpu_only_what_fits(monkeypatch):
+    images = data.load("embedded", "train").images
+    assert resident.hold(images, torch.device("cpu")) is None
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * images.nbytes - 1, 0))
+    assert resident.hold(images, torch.device("cuda")) is None
+
+
+def test_training_from_held_images_is_the_same_run(monkeypatch):
+    plain = train.train(SMALL, 0, quiet=True)
+    monkeypatch.setattr(resident, "hold", lambda images, device: torch.from_numpy(images))
+    held = train.train(SMALL, 0, quiet=True)
+    assert held.curve == plain.curve
+    pairs = zip(held.net.parameters(), plain.net.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_compiled_step_is_the_eager_one():
+    images = torch.randn(8, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    labels = torch.arange(8)
+    found = []
+    for kind in ("eager", "compiled"):
+        net = model.build("mini-alexnet", init="modern", generator=torch.Generator().manual_seed(0))
+        net.drop6.generator = net.drop7.generator = torch.Generator().manual_seed(2)
+        loss = steps.loss_of(net, kind)(images, labels)
+        loss.backward()
+        found.append((loss.detach(), [p.grad for p in net.parameters()]))
+    (a, ours), (b, theirs) = found
+    torch.testing.assert_close(a, b)
+    for x, y in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+
+
+def test_a_compiler_that_fails_leaves_one_line_and_goes_on(monkeypatch, caplog):
+    def refuse(*given):
+        raise RuntimeError("no compiler\nlong story")
+
+    monkeypatch.setattr(torch, "compile", lambda function, mode: refuse)
+    net = torch.nn.Linear(3, 2)
+    loss = steps.loss_of(net, "compiled")
+    x, y = torch.ones(4, 3), torch.zeros(4, dtype=torch.int64)
+    with caplog.at_level(logging.WARNING):
+        found = [loss(x, y).item() for _ in range(2)]
+    assert found == [F.cross_entropy(net(x), y).item()] * 2
+    assert [r.message for r in caplog.records] == [
+        "step: torch.compile failed, going on without it (no compiler)"
+    ]
+
+
+def test_the_key_chooses_the_step(monkeypatch):
+    asked = []
+
+    def loss_of(net, kind):
+        asked.append(kind)
+        return steps.loss_of(net)
+
+    monkeypatch.setattr(train, "loss_of", loss_of)
+    train.train(SMALL.replace(step="compiled", colour_noise="none"), 0, quiet=True)
+    assert asked == ["compiled"]
+    assert "step" not in SMALL.decides()  # where a run goes on is not what it is
