@@ -40,7 +40,8 @@ def lines(
     ax.set(xlabel=labels[0], ylabel=labels[1])
     for name in log:
         ax.set(**{f"{name}scale": "log"})
-    ax.legend(frameon=False, fontsize=9.5)
+    above: dict = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
+    ax.legend(frameon=False, fontsize=9.5, **(above if table[by].nunique() > 4 else {}))
     return ax
 
 

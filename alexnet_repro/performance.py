@@ -29,6 +29,21 @@ def load(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
         ) from error
 
 
+def summary(names: list[str], folder: Path | str = FOLDER) -> HTML:
+    """How many goals are met, and which are not."""
+    rows = [row for name in names for row in load(name, folder)["rows"]]
+    missed = [f"{r['row']}, against {r['against']}" for r in rows if r["word"] == "missed"]
+    hard = sum(r["word"] == "stretch" for r in rows)
+    text = (
+        f"{len(rows) - len(missed)} of {len(rows)} goals are met, {hard} of them at the harder "
+        f"figure (stretch)."
+    )
+    items = "".join(f"<li>{html.escape(m)}</li>" for m in missed)
+    return HTML(
+        f'<p class="result">{text}</p>' + (f"<p>Missed:</p><ul>{items}</ul>" if missed else "")
+    )
+
+
 def ratios(names: list[str], folder: Path | str = FOLDER) -> HTML:
     """Every row of some benchmarks against its goals, with spread, floor and peak memory."""
     rows = []
@@ -49,24 +64,32 @@ def ratios(names: list[str], folder: Path | str = FOLDER) -> HTML:
                     "goal": f"{bound} {row['ship']:g}<br><small>stretch {row['stretch']:g}</small>",
                     "result": GLYPHS[row["word"]],
                     "over the floor": floor,
-                    "peak memory": f"{peak:.1f} GiB",
+                    "memory": f"{peak:.1f} GiB",
                 }
             )
-    right = ("ratio", "goal", "over the floor", "peak memory")
-    return HTML(table(rows, "Side by side: median, quartiles, goals", right=right) + machine(names))
+    right = ("ratio", "goal", "over the floor", "memory")
+    text = html.escape(machine(names, folder))
+    return HTML(
+        table(rows, "Side by side: median, quartiles, goals", right=right)
+        + f'<p class="provenance">{text}</p>'
+    )
 
 
 def machine(names: list[str], folder: Path | str = FOLDER) -> str:
     """One line: which commit on which machine made these numbers."""
-    origins = [load(name, folder)["provenance"] for name in names]
-    said = set()
-    for o in origins:
+    said: dict[str, list[str]] = {}
+    for name in names:
+        o = load(name, folder)["provenance"]
         commit = (o["git"]["commit"] or "none")[:9] + " (tree not clean)" * bool(o["git"]["dirty"])
-        said.add(
+        text = (
             f"commit {commit}, {o['start_utc'][:10]}, {o['cpu']}, {o['cores']} cores, "
-            f"{o['threads']} threads, torch {o['versions'].get('torch', '?')}"
+            f"{o['threads']} {'thread' if o['threads'] == 1 else 'threads'}, "
+            f"torch {o['versions'].get('torch', '?')}"
         )
-    return f'<p class="provenance">{html.escape("; ".join(sorted(said)))}.</p>'
+        said.setdefault(text, []).append(name)
+    if len(said) == 1:
+        return f"{next(iter(said))}."
+    return "; ".join(f"{', '.join(who)}: {text}" for text, who in said.items()) + "."
 
 
 def breakdown(folder: Path | str = FOLDER) -> pd.DataFrame:
@@ -81,14 +104,70 @@ def norms(folder: Path | str = FOLDER) -> pd.DataFrame:
     return frame[frame["part"].str.startswith("norm")].reset_index(drop=True)
 
 
+def shares(folder: Path | str = FOLDER) -> pd.DataFrame:
+    """Columns kind, ms, per cent of the step: its layers by what they do."""
+    kinds = {
+        "conv": "convolutions", "norm": "normalisations", "pool": "pooling", "relu": "ReLU",
+        "fc": "fully connected", "drop": "dropout", "update": "update", "input": "input (hidden)",
+    }  # fmt: skip
+    frame = breakdown(folder)
+    kind = frame["part"].str.extract(f"^({'|'.join(kinds)})", expand=False).map(kinds)
+    total = frame.assign(kind=kind.fillna("rest"), ms=frame.iloc[:, 1] + frame.iloc[:, 2])
+    found = total.groupby("kind", sort=False)["ms"].sum().sort_values(ascending=False).reset_index()
+    found["% of the step"] = 100 * found["ms"] / found["ms"].sum()
+    return _from(found, "breakdown", folder)
+
+
 def _breakdown(folder: Path | str) -> pd.DataFrame:
     frame = pd.DataFrame(load("breakdown", folder)["rows"])
     frame["forward"], frame["backward"] = 1e3 * frame["forward"], 1e3 * frame["backward"]
-    return frame.rename(columns={"forward": "forward, ms", "backward": "backward, ms"})
+    frame = frame.rename(columns={"forward": "forward, ms", "backward": "backward, ms"})
+    return _from(frame, "breakdown", folder)
+
+
+def _from(frame: pd.DataFrame, name: str, folder: Path | str) -> pd.DataFrame:
+    """The frame with its origin, which figures and tables print."""
+    frame.attrs["origin"] = f"Measured: {machine([name], folder)}"
+    return frame
 
 
 def growth(folder: Path | str = FOLDER) -> pd.DataFrame:
     """Columns what, x, ms: how the cost of LRN and of a training step grows."""
     frame = pd.DataFrame(load("growth", folder)["rows"])
     frame["ms"] = 1e3 * frame["seconds"]
-    return frame
+    return _from(frame, "growth", folder)
+
+
+def hidden(folder: Path | str = FOLDER) -> pd.DataFrame:
+    """Input alone, and its share of an epoch's time that training does not hide."""
+    rows = [
+        {
+            "net": row["net"],
+            "threads": row["threads"],
+            "images/s, input alone": f"{row['images a second alone']:,.0f}",
+            "not hidden, %": f"{100 * row['share not hidden']:.1f} "
+            f"({100 * row['quartiles'][0]:.1f} to {100 * row['quartiles'][1]:.1f})",
+            "n": len(row["shares"]),
+        }
+        for row in load("input", folder)["rows"]
+    ]
+    return _from(pd.DataFrame(rows), "input", folder)
+
+
+def report(folder: Path | str = FOLDER) -> pd.DataFrame:
+    """Seconds to build this book, cold and after a change, against the goals."""
+    rows = []
+    for row in load("report", folder)["rows"]:
+        took = sorted(row["seconds"])
+        median = took[len(took) // 2]
+        word = "missed" if median > row["ship"] else "ship"
+        rows.append(
+            {
+                "build": row["what"],
+                "seconds": f"{median:.1f} ({took[0]:.1f} to {took[-1]:.1f})",
+                "n": len(took),
+                "goal": f"≤ {row['ship']} (stretch {row['stretch']})",
+                "result": GLYPHS["stretch" if median <= row["stretch"] else word],
+            }
+        )
+    return _from(pd.DataFrame(rows), "report", folder)

@@ -8,7 +8,6 @@ images, which nobody wants), over the measured rate of a convolution.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from side_by_side import SMALL, as_started, compare, multiply_adds, save, serve
 from torch import nn
 from torchvision.models import alexnet as torchvision_alexnet
@@ -16,6 +15,7 @@ from torchvision.models import alexnet as torchvision_alexnet
 from alexnet_repro import model, spec
 from alexnet_repro.layers import LocalResponseNorm
 from alexnet_repro.optim import PaperSGD, parameter_groups
+from alexnet_repro.steps import loss_of
 
 BATCH = 2 if SMALL else 64
 
@@ -29,9 +29,9 @@ def stock_lrn(net: nn.Module) -> nn.Module:
     return net
 
 
-def step(net: nn.Module, optimizer, images, labels, bf16: bool) -> None:
+def step(loss_of_batch, optimizer, images, labels, bf16: bool) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        loss = F.cross_entropy(net(images), labels)
+        loss = loss_of_batch(images, labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -43,15 +43,17 @@ def main() -> None:
     last = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(1000, (BATCH,), generator=generator)
 
-    def ours(n=BATCH, bf16=False):
+    def ours(n=BATCH, bf16=False, kind="eager"):
         net = model.alexnet(generator=torch.Generator().manual_seed(0))
         net = net.to(memory_format=torch.channels_last)
         optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
-        return lambda: step(net, optimizer, last[:n], labels[:n], bf16)
+        loss = loss_of(net, kind)
+        return lambda: step(loss, optimizer, last[:n], labels[:n], bf16)
 
     def stock(net, n=BATCH):
         optimizer = torch.optim.SGD(net.parameters(), 1e-4, 0.9, weight_decay=5e-4)
-        return lambda: step(net, optimizer, images[:n], labels[:n], False)
+        loss = loss_of(net)
+        return lambda: step(loss, optimizer, images[:n], labels[:n], False)
 
     if serve({"ours": ours(), "stock": stock(torchvision_alexnet())}):
         return
@@ -80,6 +82,12 @@ def main() -> None:
             floor=work * few / BATCH / multiply_adds(torch.bfloat16 if fast else torch.float32),
         ),
     ]  # fmt: skip
+    rows.append(
+        compare(
+            f"train step, batch {BATCH}, fp32, compiled", ours(kind="compiled"), ours(),
+            against="the same step, eager", ship=1, stretch=1.1,
+        )
+    )  # fmt: skip
     save("train_step", rows)
 
 

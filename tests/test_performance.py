@@ -7,10 +7,10 @@ import pytest
 
 from alexnet_repro import performance, records
 
-NAMES = ["lrn", "train_step", "epoch", "augment", "jpeg", "ten_crop", "start_up"]
+NAMES = ["lrn", "train_step", "epoch", "augment", "jpeg", "ten_crop", "start_up", "seeds"]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "breakdown", "growth"])
+@pytest.mark.parametrize("name", [*NAMES, "breakdown", "growth", "input", "report"])
 def test_records_are_from_a_clean_commit(name):
     git = performance.load(name)["provenance"]["git"]
     assert re.fullmatch(r"[0-9a-f]{40}", git["commit"])
@@ -35,7 +35,27 @@ def test_table_shows_every_row_and_the_machine():
     rows = sum(len(performance.load(n)["rows"]) for n in NAMES)
     assert text.count("<tr>") == rows + 1
     assert "2 cores" in text
-    assert "missed" in text  # misses are printed as plainly as the rest
+    for word, glyph in performance.GLYPHS.items():  # misses are printed as plainly as the rest
+        with_it = [r for n in NAMES for r in performance.load(n)["rows"] if r["word"] == word]
+        assert text.count(glyph) == len(with_it)
+
+
+def test_summary_counts_and_names_the_misses():
+    rows = [r for n in NAMES for r in performance.load(n)["rows"]]
+    missed = [r for r in rows if r["word"] == "missed"]
+    text = performance.summary(NAMES).data
+    assert f"{len(rows) - len(missed)} of {len(rows)} goals are met" in text
+    assert text.count("<li>") == len(missed)
+
+
+def test_shares_add_up_and_name_their_machine():
+    shares, parts = performance.shares(), performance.breakdown()
+    assert shares["% of the step"].sum() == pytest.approx(100)
+    assert shares["ms"].sum() == pytest.approx(parts.iloc[:, 1:3].to_numpy().sum())
+    convolutions = parts[parts["part"].str.startswith("conv")].iloc[:, 1:3].to_numpy().sum()
+    assert shares.set_index("kind").loc["convolutions", "ms"] == pytest.approx(convolutions)
+    for frame in (shares, parts, performance.growth(), performance.hidden(), performance.report()):
+        assert "2 cores" in frame.attrs["origin"]
 
 
 def test_breakdown_in_milliseconds():

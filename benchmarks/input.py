@@ -1,0 +1,92 @@
+"""Input: images a second alone, and the share of the training time that is not hidden behind it.
+
+An epoch as it is trained, the next batch made by a second thread, against the same epoch with all
+batches ready before it starts. No goal; the share should be near zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from side_by_side import PAIRS, SMALL, save, seconds
+
+from alexnet_repro import augment, augment_fast, data, model, train
+from alexnet_repro.config import RunConfig
+from alexnet_repro.diagnose import StuckWatch
+from alexnet_repro.evaluate import View
+from alexnet_repro.optim import PaperSGD, parameter_groups
+from alexnet_repro.steps import loss_of
+
+# net, images, side, batch, threads, what the run changes
+CASES = [
+    ("18pct", 2000, 32, 128, 1, {}),
+    ("mini-alexnet", 2000, 32, 128, 1, {"crop": 24, "flip": True}),
+    ("alexnet", 192, 256, 32, 2, {"crop": 224, "flip": True, "colour_noise": "original"}),
+]
+
+
+def drawn(count: int, side: int) -> data.DataSet:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+    mean = data.MeanImage(np.full((3, side, side), 127, np.float32))
+    labels = rng.integers(0, 10, count)
+    return data.DataSet("drawn", "train", images, labels, tuple("abcdefghij"), mean, 70.0, "")
+
+
+def measure(name: str, count: int, side: int, batch: int, threads: int, changes: dict) -> dict:
+    torch.set_num_threads(threads)
+    training = drawn(count, side)
+    config = RunConfig(net=name, init="modern", pixels="standardised", batch=batch, **changes)
+    net = model.build(name, init="modern", num_classes=10).to(memory_format=torch.channels_last)
+    optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
+    view = View.of(training, config.crop, True)
+    noise = augment.RGBPCA.fit(training.images[:50]) if config.colour_noise != "none" else None
+    run = train._Run(
+        config, 0, net, optimizer, training, view, noise, StuckWatch(10), True, loss_of(net)
+    )
+    ahead = augment_fast.ahead
+    ready: list = []
+
+    def keep(items):
+        ready.extend(items)
+        return ready
+
+    def epoch(source) -> None:
+        augment_fast.ahead = source
+        try:
+            train._epoch(run, 0)
+        finally:
+            augment_fast.ahead = ahead
+
+    epoch(keep)  # warms up and makes the batches
+    draws = augment.center_draws(batch, side, view.crop)
+    shift = None if noise is None else torch.zeros(batch, 3)
+    raw = torch.from_numpy(training.images[:batch])
+    alone = min(
+        seconds(lambda: augment_fast.batch(raw, draws, view.crop, view.mean, shift=shift))
+        for _ in range(3)
+    )
+    shares = []
+    for i in range(PAIRS):
+        order = [("made", ahead), ("ready", lambda items: ready)]
+        took = {n: seconds(lambda s=s: epoch(s)) for n, s in (order if i % 2 else order[::-1])}
+        shares.append(1 - took["ready"] / took["made"])
+    low, median, high = np.quantile(shares, [0.25, 0.5, 0.75]).tolist()
+    row = {
+        "net": name, "images a second alone": batch / alone, "share not hidden": median,
+        "quartiles": [low, high], "shares": shares, "threads": threads,
+    }  # fmt: skip
+    print(
+        f"{name}: {batch / alone:,.0f} images/s of input alone (no goal), share of an epoch not "
+        f"hidden {100 * median:.1f} % ({100 * low:.1f} to {100 * high:.1f}, {PAIRS} pairs)"
+    )
+    return row
+
+
+def main() -> None:
+    cases = [(n, 8, s, 4, t, c) for n, _, s, _, t, c in CASES[:2]] if SMALL else CASES
+    save("input", [measure(*case) for case in cases])
+
+
+if __name__ == "__main__":
+    main()
