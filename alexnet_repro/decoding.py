@@ -27,7 +27,8 @@ def decode(content: bytes, name: str, side: int, *, convert: bool = False) -> np
         if mode != "RGB" and not convert:
             raise ValueError(f"colour mode {mode}, wanted RGB; add --convert to convert such files")
         image.draft("RGB", (side, side))
-        image = image.convert("RGB")
+        image.load()
+        image = image if image.mode == "RGB" else image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name}: {error}{SKIP}") from error
     if image.size != (side, side):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def report(folder: Path | str = FOLDER) -> pd.DataFrame:
     rows = []
     for row in load("report", folder)["rows"]:
         took = sorted(row["seconds"])
-        median = took[len(took) // 2]
+        median = statistics.median(took)
         word = "missed" if median > row["ship"] else "ship"
         rows.append(
             {

@@ -46,6 +46,8 @@ def both_ways(module, x: torch.Tensor, *, first=False) -> tuple[float, float, to
     def backward() -> None:
         y = module(x)
         gradient = torch.ones_like(y)
+        for tensor in (x, *getattr(module, "parameters", list)()):
+            tensor.grad = None  # nothing to add to
         began = time.perf_counter()
         y.backward(gradient)
         kept.setdefault("took", []).append(time.perf_counter() - began)

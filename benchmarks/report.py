@@ -18,7 +18,7 @@ from side_by_side import SMALL, save, seconds
 from alexnet_repro import records
 
 ROOT = records.PACKAGE.parent
-ROUNDS = 1 if SMALL else 3
+ROUNDS = 1 if SMALL else 2
 GOALS = {"cold": (60, 30), "after a change of one page": (10, 5)}
 
 
