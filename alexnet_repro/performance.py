@@ -93,25 +93,25 @@ def machine(names: list[str], folder: Path | str = FOLDER) -> str:
     return "; ".join(f"{', '.join(who)}: {text}" for text, who in said.items()) + "."
 
 
-def breakdown(folder: Path | str = FOLDER) -> pd.DataFrame:
+def breakdown(net: str = "alexnet", folder: Path | str = FOLDER) -> pd.DataFrame:
     """Columns part, forward ms, backward ms: our step, layer by layer, stock LRN left out."""
-    frame = _breakdown(folder)
+    frame = _breakdown(net, folder)
     return frame[~frame["part"].str.contains("torch.nn")].reset_index(drop=True)
 
 
 def norms(folder: Path | str = FOLDER) -> pd.DataFrame:
     """The LRN layers of the step, ours and torch.nn's, in the same columns."""
-    frame = _breakdown(folder)
+    frame = _breakdown("alexnet", folder)
     return frame[frame["part"].str.startswith("norm")].reset_index(drop=True)
 
 
-def shares(folder: Path | str = FOLDER) -> pd.DataFrame:
+def shares(net: str = "alexnet", folder: Path | str = FOLDER) -> pd.DataFrame:
     """Columns kind, ms, per cent of the step: its layers by what they do."""
     kinds = {
         "conv": "convolutions", "norm": "normalisations", "pool": "pooling", "relu": "ReLU",
         "fc": "fully connected", "drop": "dropout", "update": "update", "input": "input (hidden)",
     }  # fmt: skip
-    frame = breakdown(folder)
+    frame = breakdown(net, folder)
     kind = frame["part"].str.extract(f"^({'|'.join(kinds)})", expand=False).map(kinds)
     total = frame.assign(kind=kind.fillna("rest"), ms=frame.iloc[:, 1] + frame.iloc[:, 2])
     found = total.groupby("kind", sort=False)["ms"].sum().sort_values(ascending=False).reset_index()
@@ -119,8 +119,9 @@ def shares(folder: Path | str = FOLDER) -> pd.DataFrame:
     return _from(found, "breakdown", folder)
 
 
-def _breakdown(folder: Path | str) -> pd.DataFrame:
+def _breakdown(net: str, folder: Path | str) -> pd.DataFrame:
     frame = pd.DataFrame(load("breakdown", folder)["rows"])
+    frame = frame[frame["net"] == net].drop(columns="net").reset_index(drop=True)
     frame["forward"], frame["backward"] = 1e3 * frame["forward"], 1e3 * frame["backward"]
     frame = frame.rename(columns={"forward": "forward, ms", "backward": "backward, ms"})
     return _from(frame, "breakdown", folder)
@@ -133,9 +134,9 @@ def _from(frame: pd.DataFrame, name: str, folder: Path | str) -> pd.DataFrame:
 
 
 def growth(folder: Path | str = FOLDER) -> pd.DataFrame:
-    """Columns what, x, ms: how the cost of LRN and of a training step grows."""
+    """Columns what, x, ms, MiB (peak of the process): how cost and memory grow."""
     frame = pd.DataFrame(load("growth", folder)["rows"])
-    frame["ms"] = 1e3 * frame["seconds"]
+    frame["ms"], frame["MiB"] = 1e3 * frame["seconds"], frame["memory"] / 2**20
     return _from(frame, "growth", folder)
 
 

@@ -1,6 +1,7 @@
-"""Where one training step of the full net goes: layer by layer, both passes, update, input.
+"""Where one training step goes: layer by layer, both passes, update, input.
 
-Each layer alone on its own input, as the step runs it (channels last, fp32); median of some rounds.
+The full net on all threads and the CIFAR-10 net 18pct on one, each layer alone on its own input, as
+the step runs it (channels last, fp32); median of some rounds.
 """
 
 from __future__ import annotations
@@ -57,44 +58,56 @@ def both_ways(module, x: torch.Tensor, *, first=False) -> tuple[float, float, to
     return ahead, float(np.median(kept["took"][1:])), kept["y"].detach()
 
 
-def main() -> None:
+def layers(name: str, batch: int, threads: int) -> list[dict]:
+    """Every layer of a net on its own input, the loss, the update and the input."""
+    torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(0)
-    images = 70 * torch.randn(BATCH, 3, 224, 224, generator=generator)
-    net = model.alexnet(generator=generator).to(memory_format=torch.channels_last)
-    x = images.contiguous(memory_format=torch.channels_last)
-    rows = []
-    for name, module in net.named_children():
+    net = model.build(name, generator=generator).to(memory_format=torch.channels_last)
+    side = net.spec.input_size
+    x = 70 * torch.randn(batch, 3, side, side, generator=generator)
+    x = x.contiguous(memory_format=torch.channels_last)
+    rows: list[dict] = []
+
+    def add(part: str, forward: float, backward: float = 0.0) -> None:
+        rows.append({"net": name, "part": part, "forward": forward, "backward": backward})
+
+    for part, module in net.named_children():
         ahead, back, y = both_ways(module, x, first=not rows)
-        rows.append({"part": name, "forward": ahead, "backward": back})
+        add(part, ahead, back)
         if isinstance(module, LocalResponseNorm):
             stock = torch.nn.LocalResponseNorm(5, 5 * module.alpha, module.beta, module.k)
             ahead, back, _ = both_ways(stock, x)
-            rows.append({"part": f"{name}, torch.nn", "forward": ahead, "backward": back})
+            add(f"{part}, torch.nn", ahead, back)
         x = y
-    labels = torch.randint(1000, (BATCH,), generator=generator)
+    labels = torch.randint(10, (batch,), generator=generator)
     ahead, back, _ = both_ways(lambda scores: F.cross_entropy(scores, labels), x)
-    rows.append({"part": "loss", "forward": ahead, "backward": back})
-
+    add("loss", ahead, back)
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
     ours = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
-    rows.append({"part": "update", "forward": median(ours.step), "backward": 0.0})
-    raw = torch.randint(0, 256, (BATCH, 3, 256, 256), dtype=torch.uint8, generator=generator)
-    mean = torch.full((3, 224, 224), 120.0)
+    add("update", median(ours.step))
+    whole = 256 if side == 224 else side
+    raw = torch.randint(0, 256, (batch, 3, whole, whole), dtype=torch.uint8, generator=generator)
+    mean = torch.full((3, side, side), 120.0)
 
     def prepare() -> None:
-        draws = augment.draw_crops(BATCH, 256, 224, generator)
-        shift = IMAGENET.shift(IMAGENET.draw(BATCH, generator), reading="original").float()
-        augment_fast.batch(raw, draws, 224, mean, shift=shift, divisors=(1.1,))
+        draws = augment.draw_crops(batch, whole, side, generator)
+        shift = IMAGENET.shift(IMAGENET.draw(batch, generator), reading="original").float()
+        augment_fast.batch(raw, draws, side, mean, shift=shift, divisors=(1.1,))
 
-    rows.append({"part": "input", "forward": median(prepare), "backward": 0.0})
-    total = sum(r["forward"] + r["backward"] for r in rows if "torch.nn" not in r["part"])
+    add("input", median(prepare))
+    return rows
+
+
+def main() -> None:
+    threads = torch.get_num_threads()
+    rows = layers("alexnet", BATCH, threads) + layers("18pct", BATCH, 1)
     for row in rows:
         print(
-            f"{row['part']:16} forward {1e3 * row['forward']:8.1f} ms  "
+            f"{row['net']:8} {row['part']:16} forward {1e3 * row['forward']:8.1f} ms  "
             f"backward {1e3 * row['backward']:8.1f} ms"
         )
-    print(f"a step of {BATCH} images: {total:.2f} s, {BATCH / total:.1f} images a second")
+    torch.set_num_threads(threads)
     save("breakdown", rows)
 
 

@@ -1,16 +1,26 @@
-"""How the cost grows: LRN with channels, side, batch; a training step with batch and threads.
+"""How cost and memory grow: LRN with channels, side, batch; a training step with batch and threads;
+preparing a data set with its size.
 
-Seconds of one call, median of some rounds. No goal; the performance page draws them.
+Seconds of one call, median of some rounds, and the peak memory of a process that does nothing else
+(each family of sizes has its own, and goes up). No goal; the performance page draws them.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from breakdown import median
-from side_by_side import SMALL, save
+from jpeg import picture
+from side_by_side import SMALL, save, seconds
 
-from alexnet_repro import model
+from alexnet_repro import model, records, sources
 from alexnet_repro.layers import LocalResponseNorm
 from alexnet_repro.optim import PaperSGD, parameter_groups
 
@@ -24,10 +34,10 @@ def lrn(batch: int, channels: int, side: int) -> float:
     return median(lambda: norm(x).backward(grad))
 
 
-def step(name: str, batch: int) -> float:
-    net = model.build(name, init="modern").to(memory_format=torch.channels_last)
-    side = net.spec.input_size
-    images = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+def step(batch: int, threads: int | None = None) -> float:
+    torch.set_num_threads(threads or torch.get_num_threads())
+    net = model.build("18pct", init="modern").to(memory_format=torch.channels_last)
+    images = torch.randn(batch, 3, 32, 32)
     labels = torch.zeros(batch, dtype=torch.int64)
     optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
 
@@ -40,23 +50,49 @@ def step(name: str, batch: int) -> float:
     return median(work)
 
 
+def prepare(count: int) -> float:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "source" / "train" / "one"
+        folder.mkdir(parents=True)
+        for i in range(count):
+            (folder / f"{i:04}.jpg").write_bytes(picture(i % 8))
+        return seconds(lambda: sources.prepare(Path(name) / "source", Path(name) / "out"))
+
+
+# what grows: the sizes, and seconds at one
+FAMILIES: dict[str, tuple[tuple[int, ...], Callable[[int], float]]] = {
+    "LRN, batch (96 channels, 28x28)": (tuple(4 * k for k in STEPS), lambda n: lrn(n, 96, 28)),
+    "LRN, channels (batch 16, 28x28)": (tuple(8 * k for k in STEPS), lambda n: lrn(16, n, 28)),
+    "LRN, side (batch 16, 96 channels)": (tuple(3 * k for k in STEPS), lambda n: lrn(16, 96, n)),
+    "step of 18pct, batch": (tuple(8 * k for k in STEPS), step),
+    "step of 18pct at batch 128, threads": (
+        tuple(range(1, torch.get_num_threads() + 1)), lambda n: step(8 if SMALL else 128, n),
+    ),
+    "preparing JPEG files, files": (tuple(25 * k for k in STEPS), prepare),
+}  # fmt: skip
+
+
+def family(what: str) -> list[dict]:
+    """Rows of one family, in this process."""
+    sizes, work = FAMILIES[what]
+    return [
+        {"what": what, "x": x, "seconds": work(x), "memory": records.peak_memory_bytes()}
+        for x in sizes
+    ]
+
+
 def main() -> None:
+    if len(sys.argv) > 1:
+        print(json.dumps(family(sys.argv[1])))
+        return
     rows = []
-
-    def add(what: str, x: int, took: float) -> None:
-        rows.append({"what": what, "x": x, "seconds": took})
-        print(f"{what}, {x}: {1e3 * took:.2f} ms", flush=True)
-
-    for k in STEPS:
-        add("LRN, batch (96 channels, 28x28)", 4 * k, lrn(4 * k, 96, 28))
-        add("LRN, channels (batch 16, 28x28)", 8 * k, lrn(16, 8 * k, 28))
-        add("LRN, side (batch 16, 96 channels)", 3 * k, lrn(16, 96, 3 * k))
-        add("step of 18pct, batch", 8 * k, step("18pct", 8 * k))
-    threads = torch.get_num_threads()
-    for count in range(1, threads + 1):
-        torch.set_num_threads(count)
-        add("step of 18pct at batch 128, threads", count, step("18pct", 8 if SMALL else 128))
-    torch.set_num_threads(threads)
+    for what in FAMILIES:
+        command = [sys.executable, __file__, what]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        rows += json.loads(done.stdout.splitlines()[-1])
+    for row in rows:
+        took, peak = 1e3 * row["seconds"], row["memory"] / 2**20
+        print(f"{row['what']}, {row['x']}: {took:.2f} ms, {peak:,.0f} MiB")
     save("growth", rows)
 
 
