@@ -58,6 +58,19 @@ def matching_mean(mean: Tensor, draws: Draws, crop_size: int) -> Tensor:
     return apply_crops(mean.expand(len(draws.top), *mean.shape), draws, crop_size)
 
 
+def check_draws(draws: Draws, n: int, shape: torch.Size, crop_size: int) -> None:
+    """Raise ValueError for another number of draws than n, or crops that leave ... x H x W."""
+    h, w = shape[-2:]
+    if len(draws.top) != n or not 1 <= crop_size <= min(h, w):
+        raise ValueError(f"{len(draws.top)} draws, {crop_size}-pixel crops for {n} of {h}x{w}")
+    for name, places, side in (("top", draws.top, h), ("left", draws.left, w)):
+        if n and (places.min() < 0 or places.max() > side - crop_size):
+            raise ValueError(
+                f"{crop_size}-pixel crops of {h}x{w} have {name} in 0..{side - crop_size}, "
+                f"got {int(places.min())} to {int(places.max())}"
+            )
+
+
 def apply_crops(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
     """Cut and mirror: N x C x H x W, any dtype -> N x C x crop_size x crop_size, same dtype.
 

@@ -41,9 +41,8 @@ def batch(
             f"batch wants N x C x H x W uint8 on the CPU (0..255), got {tuple(images.shape)} of "
             f"{images.dtype} on {images.device}"
         )
-    n, c, h, w = images.shape
-    if len(draws.top) != n or not 1 <= crop_size <= min(h, w):
-        raise ValueError(f"{len(draws.top)} draws, {crop_size}-pixel crops for {n} of {h}x{w}")
+    n, c = images.shape[:2]
+    augment.check_draws(draws, n, images.shape, crop_size)
     step = max(1, CACHED // (c * crop_size**2))
     # numpy, not torch: it runs on this thread alone, while torch's second team of OpenMP threads
     # would spin beside the one that trains (13 % of the full net's step on two cores)

@@ -1,4 +1,7 @@
-"""§2 From the bytes of image files to square arrays, by a thread a core."""
+"""§2 From the bytes of image files to square arrays, by a thread a core.
+
+Rescaling and cutting are one step of Pillow; done one after the other they round otherwise.
+"""
 
 from __future__ import annotations
 

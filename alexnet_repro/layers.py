@@ -22,7 +22,8 @@ class LocalResponseNorm(nn.Module):
     channels (i - n//2 .. i + n//2 - 1) instead of the printed n + 1. groups: columns that are
     normalised apart, as the original does on its two GPUs. Input N x C x H x W, finite; the
     statistics are computed in float32 (or float64), so half precision does not overflow. path:
-    "eager", "compiled" or "auto" (lrn_fast); the numbers are the same.
+    "eager", "compiled" or "auto" (lrn_fast); the numbers are the same. First derivatives only, by
+    backward(): no torch.func, no double backward.
     Raises ValueError for size < 1, k <= 0, groups that do not divide C, input that is not 4-D.
     """
 
@@ -63,7 +64,8 @@ class LocalResponseNorm(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             constants = (*self._reach(), self.groups, alpha, self.beta, self.k)
             b = None
-            if lrn_fast.choose(self.path, x.device) == "compiled" and a.numel():
+            wanted = lrn_fast.choose(self.path, x.device)
+            if wanted == "compiled" and a.numel() and not torch.compiler.is_compiling():
                 b = lrn_fast.compiled(a, *constants)
             if b is None:
                 b = lrn_fast.local_response_norm(a, *constants)
@@ -87,7 +89,8 @@ class WithinMapNorm(nn.Module):
 
     b = a / (1 + alpha / size^2 * sum of squares)^beta, windows clipped at the border. In the
     original configuration (layers-145.cfg, rnorm) and in 18pct; the paper's text has no word of it.
-    Input and output N x C x H x W. Raises ValueError for an even size or input that is not 4-D.
+    Input and output N x C x H x W. First derivatives only, by backward(), as LocalResponseNorm.
+    Raises ValueError for an even size or input that is not 4-D.
     """
 
     def __init__(self, size: int = 5, alpha: float = 1e-3, beta: float = 0.75) -> None:

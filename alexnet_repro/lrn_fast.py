@@ -36,7 +36,8 @@ def local_response_norm(
     """a * (k + alpha * sum of a^2 over channels i - before .. i + after)^-beta.
 
     a: N x C x H x W float32 or float64, finite; its channels are normalised in equal groups.
-    Returns the shape, dtype and memory layout of a. The second derivative is not implemented:
+    Returns the shape, dtype and memory layout of a (contiguous, where it has neither layout). The
+    second derivative is not implemented:
     asking for it raises RuntimeError.
     """
     if torch.compiler.is_compiling():

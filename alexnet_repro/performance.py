@@ -36,8 +36,8 @@ def summary(names: list[str], folder: Path | str = FOLDER) -> HTML:
     missed = [f"{r['row']}, against {r['against']}" for r in rows if r["word"] == "missed"]
     hard = sum(r["word"] == "stretch" for r in rows)
     text = (
-        f"{len(rows) - len(missed)} of {len(rows)} goals are met, {hard} of them at the harder "
-        f"figure (stretch)."
+        f"{len(rows) - len(missed)} of {len(rows)} goals of the table are met, {hard} of them "
+        f"at the harder figure (stretch)."
     )
     items = "".join(f"<li>{html.escape(m)}</li>" for m in missed)
     return HTML(
@@ -94,37 +94,27 @@ def machine(names: list[str], folder: Path | str = FOLDER) -> str:
 
 
 def breakdown(net: str = "alexnet", folder: Path | str = FOLDER) -> pd.DataFrame:
-    """Columns part, forward ms, backward ms: our step, layer by layer, stock LRN left out."""
-    frame = _breakdown(net, folder)
-    return frame[~frame["part"].str.contains("torch.nn")].reset_index(drop=True)
-
-
-def norms(folder: Path | str = FOLDER) -> pd.DataFrame:
-    """The LRN layers of the step, ours and torch.nn's, in the same columns."""
-    frame = _breakdown("alexnet", folder)
-    return frame[frame["part"].str.startswith("norm")].reset_index(drop=True)
+    """Columns part, forward ms, backward ms: a training step, layer by layer."""
+    frame = pd.DataFrame(load("breakdown", folder)["rows"])
+    frame = frame[frame["net"] == net].drop(columns="net").reset_index(drop=True)
+    frame["forward"], frame["backward"] = 1e3 * frame["forward"], 1e3 * frame["backward"]
+    frame = frame.rename(columns={"forward": "forward, ms", "backward": "backward, ms"})
+    return _from(frame, "breakdown", folder)
 
 
 def shares(net: str = "alexnet", folder: Path | str = FOLDER) -> pd.DataFrame:
     """Columns kind, ms, per cent of the step: its layers by what they do."""
     kinds = {
         "conv": "convolutions", "norm": "normalisations", "pool": "pooling", "relu": "ReLU",
-        "fc": "fully connected", "drop": "dropout", "update": "update", "input": "input (hidden)",
+        "fc": "fully connected", "drop": "dropout", "update": "update",
     }  # fmt: skip
     frame = breakdown(net, folder)
+    frame = frame[frame["part"] != "input"]  # hidden behind the step
     kind = frame["part"].str.extract(f"^({'|'.join(kinds)})", expand=False).map(kinds)
     total = frame.assign(kind=kind.fillna("rest"), ms=frame.iloc[:, 1] + frame.iloc[:, 2])
     found = total.groupby("kind", sort=False)["ms"].sum().sort_values(ascending=False).reset_index()
     found["% of the step"] = 100 * found["ms"] / found["ms"].sum()
     return _from(found, "breakdown", folder)
-
-
-def _breakdown(net: str, folder: Path | str) -> pd.DataFrame:
-    frame = pd.DataFrame(load("breakdown", folder)["rows"])
-    frame = frame[frame["net"] == net].drop(columns="net").reset_index(drop=True)
-    frame["forward"], frame["backward"] = 1e3 * frame["forward"], 1e3 * frame["backward"]
-    frame = frame.rename(columns={"forward": "forward, ms", "backward": "backward, ms"})
-    return _from(frame, "breakdown", folder)
 
 
 def _from(frame: pd.DataFrame, name: str, folder: Path | str) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """§5 Training images that lie on the accelerator: batches are cut, mirrored and lit there.
 
-Only 128 indices and draws cross over for a batch, in place of its pixels. Same numbers as
-augment_fast.batch, which does it on the CPU.
+Only indices and draws cross over for a batch, in place of its pixels. The numbers of
+augment_fast.batch, which does it on the CPU; on GPUs a division may round the other way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet_repro.augment import Draws
+from alexnet_repro.augment import Draws, check_draws
 
 
 def hold(images: np.ndarray, device: torch.device) -> Tensor | None:
@@ -20,7 +20,7 @@ def hold(images: np.ndarray, device: torch.device) -> Tensor | None:
     """
     if device.type != "cuda" or 2 * images.nbytes > torch.cuda.mem_get_info(device)[0]:
         return None
-    return torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    return torch.from_numpy(np.array(images)).to(device)  # a copy: the file is read-only
 
 
 def batch(
@@ -36,8 +36,9 @@ def batch(
     """Images number index, n x C x crop_size x crop_size float32, on the device of images.
 
     images: N x C x H x W uint8. The other arguments are augment_fast.batch's and may lie on the
-    CPU. Raises IndexError for a crop or an index that does not fit (on the CPU).
+    CPU. Raises ValueError for crops that do not fit.
     """
+    check_draws(draws, len(index), images.shape, crop_size)
     device = images.device
     place = torch.arange(crop_size, device=device)
     index, top, left, flip = (t.to(device) for t in (index, draws.top, draws.left, draws.flip))

@@ -33,12 +33,13 @@ def headline(claim_id: str, runs: Sequence[RunRecord]) -> HTML:
 
 
 def setting(runs: Sequence[RunRecord]) -> str:
-    """How runs of one net were trained and how errors are taken, from their configurations."""
+    """How runs of one preset were trained and how errors are taken, from their configurations."""
     c = runs[0].config
+    nets = " and ".join(dict.fromkeys(r.config["net"] for r in runs))
     drops = f", divided by ten after {_list(c['lr_drops'])} epochs" if c["lr_drops"] else ""
     seeds = _list(sorted({r.seed for r in runs}))
     return (
-        f"{c['net']}, {STARTS[c['init']]}, {PIXELS[c['pixels']]}; {c['epochs']} epochs at a rate "
+        f"{nets}, {STARTS[c['init']]}, {PIXELS[c['pixels']]}; {c['epochs']} epochs at a rate "
         f"of {c['lr']:g}{drops}; seeds {seeds}. Training error: all training images. Both errors: "
         f"weights fixed, centre crop, no dropout."
     )

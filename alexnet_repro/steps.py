@@ -17,7 +17,8 @@ def loss_of(net: nn.Module, kind: str = "eager") -> Loss:
     """Images N x 3 x S x S and labels N -> cross-entropy, a mean in nats, ready for backward().
 
     kind: "eager", or "compiled": torch.compile of forward and backward pass, on a GPU as CUDA
-    graphs, whose launches cost nothing. Where the compiler fails, one line of log, and eager.
+    graphs. Dropout whose masks come from a generator of its own, as in training, cuts the program
+    into pieces. Where the compiler fails, one line of log, and eager.
     """
 
     def eager(images: Tensor, labels: Tensor) -> Tensor:

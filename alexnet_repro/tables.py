@@ -126,12 +126,13 @@ def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") ->
 
     runs: what run_or_load returned, of any experiments; each claim takes those of its own.
     """
-    rows = []
+    rows, computed = [], False
     for claim in claims.load_claims():
         if not re.match(rf"({stem})(-|$)", claim.claim_id):
             continue
         found = claims.verdict(claim, [r for r in runs if r.experiment == claim.experiment])
         scaled = SCALED if claim.setting == "scaled" else ""
+        computed |= claim.arithmetic
         rows.append(
             {
                 "claim": html.escape(claim.statement) + scaled,
@@ -144,7 +145,7 @@ def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") ->
     if not rows:
         raise ValueError(f"no claim starts with {stem!r}")
     text = table(rows, caption or "What the paper prints, what the original ran, what we measure")
-    return HTML(text + provenance(runs, computed=any("exact" in row["verdict"] for row in rows)))
+    return HTML(text + provenance(runs, computed=computed))
 
 
 def provenance(runs: Sequence[RunRecord], *, computed: bool = False) -> str:

@@ -95,7 +95,7 @@ def run_one_process(
     batches: (images N x 3 x S x S, labels N) each. options: see tower_processes.Options. Raises
     ValueError for no batches, or images that check_images refuses.
     """
-    _check(net, batches)
+    _check(net, batches, options)
     whole = copy.deepcopy(net).to(device)
     return Result(**steps(whole, whole, batches, device, **options))
 
@@ -116,7 +116,7 @@ def run_two_processes(
     ValueError as TwoTowers and run_one_process; RuntimeError that says which column's process
     ended and how, if one does, and leaves no process behind.
     """
-    _check(net, batches)
+    _check(net, batches, options)
     plan = {
         "batches": list(batches), "devices": [str(d) for d in _two(devices)], "backend": backend,
         "timeout": timeout, "options": dict(options),
@@ -132,7 +132,10 @@ def run_two_processes(
         return join([torch.load(folder / f"result{i}.pt", weights_only=True) for i in range(2)])
 
 
-def _check(net: PaperNet, batches: Sequence[Batch]) -> None:
+def _check(net: PaperNet, batches: Sequence[Batch], options: Options) -> None:
+    if unknown := sorted(options.keys() - Options.__annotations__.keys()):
+        known = ", ".join(Options.__annotations__)
+        raise TypeError(f"unknown option {unknown[0]!r}; there are {known}")
     if not batches:
         raise ValueError("wanted a list of (images, labels), one a step; got none")
     for images, _ in batches:

@@ -76,8 +76,9 @@ def train(
     """§5 Train one net and score it on every image of the test split.
 
     checkpoint: file to go on from if it is there, rewritten after each epoch; the result equals an
-    unbroken run's bit for bit on the same machine and thread count. A loss that is not finite ends
-    training: metrics["diverged"] is then True. Raises ValueError for a checkpoint of another run.
+    unbroken run's bit for bit on the same machine, thread count and kind of step. A loss that is
+    not finite ends training: metrics["diverged"] is then True. Raises ValueError for a checkpoint
+    of another run.
     """
     torch.set_num_threads(config.threads)
     training = data.load(config.data, "train", data_root)
@@ -216,7 +217,7 @@ def _seen(images, view, components, config, crops, colours, index=None) -> torch
         )
     if config.crop_position == "centre":
         draws = augment.Draws(still.top, still.left, draws.flip)
-    mean = augment.matching_mean(view.whole, draws, view.crop) if view.matching else view.mean
+    mean = augment.matching_mean(view.whole.cpu(), draws, view.crop) if view.matching else view.mean
     shift, divisors = None, () if view.scale == 1 else (view.scale,)
     if components is not None:
         reading = config.colour_noise

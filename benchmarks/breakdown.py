@@ -15,7 +15,6 @@ from side_by_side import PAIRS, SMALL, save
 
 from alexnet_repro import augment, augment_fast, model
 from alexnet_repro.demo_training import IMAGENET
-from alexnet_repro.layers import LocalResponseNorm
 from alexnet_repro.optim import PaperSGD, parameter_groups
 
 BATCH = 2 if SMALL else 128
@@ -42,9 +41,11 @@ def both_ways(module, x: torch.Tensor, *, first=False) -> tuple[float, float, to
     kept = {}
 
     def forward() -> None:
+        kept.pop("y", None)  # the last graph's memory
         kept["y"] = module(x)
 
     def backward() -> None:
+        kept.pop("y", None)
         y = module(x)
         gradient = torch.ones_like(y)
         for tensor in (x, *getattr(module, "parameters", list)()):
@@ -54,8 +55,9 @@ def both_ways(module, x: torch.Tensor, *, first=False) -> tuple[float, float, to
         kept.setdefault("took", []).append(time.perf_counter() - began)
 
     ahead = median(forward)
+    y = kept.pop("y").detach()
     median(backward)
-    return ahead, float(np.median(kept["took"][1:])), kept["y"].detach()
+    return ahead, float(np.median(kept["took"][1:])), y
 
 
 def layers(name: str, batch: int, threads: int) -> list[dict]:
@@ -74,10 +76,6 @@ def layers(name: str, batch: int, threads: int) -> list[dict]:
     for part, module in net.named_children():
         ahead, back, y = both_ways(module, x, first=not rows)
         add(part, ahead, back)
-        if isinstance(module, LocalResponseNorm):
-            stock = torch.nn.LocalResponseNorm(5, 5 * module.alpha, module.beta, module.k)
-            ahead, back, _ = both_ways(stock, x)
-            add(f"{part}, torch.nn", ahead, back)
         x = y
     labels = torch.randint(10, (batch,), generator=generator)
     ahead, back, _ = both_ways(lambda scores: F.cross_entropy(scores, labels), x)

@@ -1,8 +1,9 @@
 """How cost and memory grow: LRN with channels, side, batch; a training step with batch and threads;
 preparing a data set with its size.
 
-Seconds of one call, median of some rounds, and the peak memory of a process that does nothing else
-(each family of sizes has its own, and goes up). No goal; the performance page draws them.
+Seconds of one call, median of some rounds (preparing: one), and the peak memory of a process that
+does nothing else (each family of sizes has its own, and goes up). No goal; the performance page
+draws them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """One training step of the full net: against stock LRN, and against torchvision's AlexNet.
 
-torchvision's net has no LRN and other widths; it is what a user would otherwise train. The floor:
+torchvision's net has no LRN and other widths; it is what a user would otherwise train, in torch's
+usual layout and, as ours, channels last. The floor:
 the multiply-adds of a forward pass, and twice as many backward (less the gradient of the
 images, which nobody wants), over the measured rate of a convolution.
 """
@@ -46,11 +47,12 @@ def main() -> None:
     def ours(n=BATCH, bf16=False, kind="eager"):
         net = model.alexnet(generator=torch.Generator().manual_seed(0))
         net = net.to(memory_format=torch.channels_last)
+        net.drop6.generator = net.drop7.generator = torch.Generator()  # as in training
         optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
         loss = loss_of(net, kind)
         return lambda: step(loss, optimizer, last[:n], labels[:n], bf16)
 
-    def stock(net, n=BATCH):
+    def stock(net, n=BATCH, images=images):
         optimizer = torch.optim.SGD(net.parameters(), 1e-4, 0.9, weight_decay=5e-4)
         loss = loss_of(net)
         return lambda: step(loss, optimizer, images[:n], labels[:n], False)
@@ -71,6 +73,12 @@ def main() -> None:
             f"train step, batch {BATCH}, fp32", ours(), stock(torchvision_alexnet()),
             against="torchvision's AlexNet", ship=0.95, stretch=1.05, floor=floor,
         ),
+        compare(
+            f"train step, batch {BATCH}, fp32", ours(),
+            stock(torchvision_alexnet().to(memory_format=torch.channels_last), images=last),
+            against="torchvision's AlexNet, channels last too", ship=0.95, stretch=1.05,
+            floor=floor,
+        ),
         as_started(
             f"train step, batch {BATCH}, fp32", __file__, against="torchvision's AlexNet",
             ship=0.95, stretch=1.05, floor=floor,
@@ -85,7 +93,7 @@ def main() -> None:
     rows.append(
         compare(
             f"train step, batch {BATCH}, fp32, compiled", ours(kind="compiled"), ours(),
-            against="the same step, eager", ship=1, stretch=1.1,
+            against="the same step, eager", ship=1.1, stretch=1.3,
         )
     )  # fmt: skip
     save("train_step", rows)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_repro import augment, augment_fast
+from alexnet_repro import augment, augment_fast, resident
 from alexnet_repro.augment import RGBPCA
 
 PCA = RGBPCA(torch.tensor([400.0, 1400.0, 14800.0]).double(), torch.eye(3).double()[:, [2, 0, 1]])
@@ -64,6 +64,18 @@ def test_errors_say_what_was_given(images, crop, text):
     draws = augment.draw_crops(2, 8, 5, torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match=text):
         augment_fast.batch(images, draws, crop, torch.zeros(3, crop, crop))
+
+
+@pytest.mark.parametrize(("name", "place"), [("top", 4), ("left", -1)])
+def test_places_outside_the_image_are_refused(name, place):
+    draws = augment.draw_crops(2, 8, 5, torch.Generator().manual_seed(0))
+    getattr(draws, name)[1] = place
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    wanted = rf"5-pixel crops of 8x8 have {name} in 0..3, got -?\d to"
+    with pytest.raises(ValueError, match=wanted):
+        augment_fast.batch(images, draws, 5, torch.zeros(3, 5, 5))
+    with pytest.raises(ValueError, match=wanted):
+        resident.batch(images, torch.arange(2), draws, 5, torch.zeros(3, 5, 5))
 
 
 def test_ahead_keeps_the_order_and_makes_the_next_item_meanwhile():

@@ -49,13 +49,15 @@ def test_training_from_held_images_is_the_same_run(monkeypatch):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_the_compiled_step_is_the_eager_one():
+@pytest.mark.parametrize("dropout", [False, True])
+def test_the_compiled_step_is_the_eager_one(dropout, caplog):
     images = torch.randn(8, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     labels = torch.arange(8)
     found = []
     for kind in ("eager", "compiled"):
         net = model.build("mini-alexnet", init="modern", generator=torch.Generator().manual_seed(0))
         net.drop6.generator = net.drop7.generator = torch.Generator().manual_seed(2)
+        net.train(dropout)
         loss = steps.loss_of(net, kind)(images, labels)
         loss.backward()
         found.append((loss.detach(), [p.grad for p in net.parameters()]))
@@ -63,6 +65,21 @@ def test_the_compiled_step_is_the_eager_one():
     torch.testing.assert_close(a, b)
     for x, y in zip(ours, theirs, strict=True):
         torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+    assert not [r for r in caplog.records if r.name.startswith("alexnet_repro")]  # no fallback
+
+
+def test_without_masks_of_its_own_the_step_is_one_program(monkeypatch):
+    programs = []
+
+    def backend(graph, inputs):
+        programs.append(graph)
+        return graph.forward
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, mode: compile_(f, backend=backend))
+    net = model.build("mini-alexnet-no-dropout", init="modern")
+    steps.loss_of(net, "compiled")(torch.randn(4, 3, 24, 24), torch.arange(4))
+    assert len(programs) == 1
 
 
 def test_a_compiler_that_fails_leaves_one_line_and_goes_on(monkeypatch, caplog):

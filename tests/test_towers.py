@@ -332,3 +332,10 @@ def test_errors_of_the_towers_say_what_was_given():
     a = towers.run_one_process(mini(), batches(1))
     with pytest.raises(ValueError, match=r"not results of one net: \['fc9'\]"):
         towers.differences(replace(a, gradients=a.gradients | {"fc9": a.gradients["fc8.bias"]}), a)
+
+
+def test_a_misspelt_option_is_refused_before_any_process_starts():
+    net, batches = towers._demonstration()
+    for run in (towers.run_one_process, towers.run_two_processes):
+        with pytest.raises(TypeError, match=r"unknown option 'momentun'; there are lr, momentum, "):
+            run(net, batches, momentun=0.9)
