@@ -53,7 +53,7 @@ MUTATIONS = [
     ("augment", "generator=generator) < 0.5", "generator=generator) < 0.4", "augment"),
     ("augment", "cut.flip(-1) if flip else cut", "cut", "augment"),
     ("augment_fast", "seen += colours", "seen -= colours", "augment_fast"),
-    ("augment_fast", "cut[flip].flip(-1)", "cut[flip].flip(-2)", "augment_fast"),
+    ("augment_fast", "crop[..., ::-1] if flip else crop", "crop", "augment_fast"),
     ("augment", "images[..., :s, -s:],", "images[..., -s:, :s],", "augment"),
     ("augment", "d.repeat_interleave(chunk)[:n]", "d.repeat(chunk)[:n]", "augment seen"),
     ("augment", "products / n - np.outer", "products / n + np.outer", "colour_noise"),

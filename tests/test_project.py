@@ -7,6 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import mutations
 import pytest
 
 import alexnet_repro
@@ -122,3 +123,11 @@ def test_readme_names_commands_that_exist():
         assert target in targets
     for target in ("reproduce", "test", "book", "chapters", "bench", "clean"):
         assert re.search(rf"^{target}:.*## \w+", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_every_mutation_still_fits_the_code():
+    for module, old, new, tests in mutations.MUTATIONS:
+        text = (ROOT / f"alexnet_repro/{module}.py").read_text()
+        assert text.count(old) == 1, f"tests/mutations.py: {module}.py, {old!r}"
+        assert old != new
+        assert all((ROOT / f"tests/test_{name}.py").exists() for name in tests.split())
