@@ -34,8 +34,8 @@ def lines(
     if mark:
         ax.axvline(mark[0], color="#888888", lw=1)
         ax.annotate(
-            mark[1], (mark[0], 1), xycoords=("data", "axes fraction"), fontsize=9,
-            xytext=(4, -4), textcoords="offset points", va="top",
+            mark[1], (mark[0], 0.25), xycoords=("data", "axes fraction"), fontsize=9,
+            xytext=(4, 0), textcoords="offset points", va="center",
         )  # fmt: skip
     ax.set(xlabel=labels[0], ylabel=labels[1])
     for name in log:
