@@ -45,7 +45,7 @@ def batch(
     augment.check_draws(draws, n, images.shape, crop_size)
     step = max(1, CACHED // (c * crop_size**2))
     # numpy, not torch: it runs on this thread alone, while torch's second team of OpenMP threads
-    # would spin beside the one that trains (13 % of the full net's step on two cores)
+    # would spin beside the one that trains
     source, centre = images.numpy(), mean.numpy()
     colours = None if shift is None else shift.numpy()[:, :, None, None]
     places = list(zip(draws.top.tolist(), draws.left.tolist(), draws.flip.tolist(), strict=True))

@@ -44,7 +44,7 @@ def two_processes() -> pd.DataFrame:
     ]
     computed = int(traffic.exchange(net.spec, 16, 8)["bytes"].sum())
     sent = sum(r["bytes"] for r in two.bytes_sent if (r["step"], r["column"]) == (0, 0))
-    rows.append(("bytes a column sends a step (computed, counted)", computed, sent))
+    rows.append(("bytes a column sends a step (computed | counted)", computed, sent))
     worst = tower_processes.differences(two, one)
     rows.append(("largest difference of the first gradients", None, worst["gradients"]))
     rows.append(("largest difference of the final weights", None, worst["weights"]))

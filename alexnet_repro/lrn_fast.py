@@ -95,6 +95,21 @@ def _power(scale: Tensor, beta: float) -> Tensor:
     return scale.pow(-beta)
 
 
+def _divide(a, out, scale, sums, alpha: float, beta: float, k: float) -> None:
+    """scale = k + alpha * sums(a, a), out = a * scale^-beta, a block at a time."""
+    for i in _blocks(a):
+        torch.mul(sums(a[i], a[i]), alpha, out=scale[i]).add_(k)
+        torch.mul(a[i], _power(scale[i], beta), out=out[i])
+
+
+def _differentiate(a, grad, out, scale, sums, alpha: float, beta: float) -> None:
+    """The gradient of a into out; sums runs over the places whose windows hold the given one."""
+    for i in _blocks(a):
+        own = torch.mul(grad[i], _power(scale[i], beta), out=out[i])
+        spread = sums(own / scale[i], a[i])
+        own.addcmul_(a[i], spread, value=-2 * alpha * beta)
+
+
 class _LocalResponseNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a, before, after, groups, alpha, beta, k):
@@ -106,9 +121,7 @@ class _LocalResponseNorm(torch.autograd.Function):
             return out
         x, y, s = (_rows(t, groups) for t in (a, out, scale))
         window = _Window(x, before, after)
-        for i in _blocks(x):
-            torch.mul(window.sums(x[i], x[i]), alpha, out=s[i]).add_(k)
-            torch.mul(x[i], _power(s[i], beta), out=y[i])
+        _divide(x, y, s, window.sums, alpha, beta, k)
         return out
 
     @staticmethod
@@ -120,10 +133,7 @@ class _LocalResponseNorm(torch.autograd.Function):
             grad = grad.contiguous(memory_format=_layout(a))
             x, g, y, s = (_rows(t, ctx.groups) for t in (a, grad, out, scale))
             window = _Window(x, ctx.after, ctx.before)
-            for i in _blocks(x):
-                own = torch.mul(g[i], _power(s[i], ctx.beta), out=y[i])
-                spread = window.sums(own / s[i], x[i])
-                own.addcmul_(x[i], spread, value=-2 * ctx.alpha * ctx.beta)
+            _differentiate(x, g, y, s, window.sums, ctx.alpha, ctx.beta)
         return out, *[None] * 6
 
 
@@ -148,9 +158,7 @@ class _WithinMapNorm(torch.autograd.Function):
         ctx.size, ctx.alpha, ctx.beta = size, alpha, beta
         out, scale = torch.empty_like(a), torch.empty_like(a)
         ctx.save_for_backward(a, scale)
-        for i in _blocks(a):
-            torch.mul(_means(a[i] * a[i], size), alpha, out=scale[i]).add_(1)
-            torch.mul(a[i], _power(scale[i], beta), out=out[i])
+        _divide(a, out, scale, lambda x, y: _means(x * y, size), alpha, beta, 1.0)
         return out
 
     @staticmethod
@@ -158,10 +166,11 @@ class _WithinMapNorm(torch.autograd.Function):
     def backward(ctx, grad):
         a, scale = ctx.saved_tensors
         out = torch.empty_like(a)
-        for i in _blocks(a):
-            own = torch.mul(grad[i], _power(scale[i], ctx.beta), out=out[i])
-            spread = _means((own * a[i]).div_(scale[i]), ctx.size)  # windows are symmetric
-            own.addcmul_(a[i], spread, value=-2 * ctx.alpha * ctx.beta)
+
+        def sums(x, y):  # the windows that hold a place are the window of that place
+            return _means(x * y, ctx.size)
+
+        _differentiate(a, grad, out, scale, sums, ctx.alpha, ctx.beta)
         return out, None, None, None
 
 
@@ -194,7 +203,7 @@ def _kernel():
 def _formula(
     a: Tensor, before: int, after: int, groups: int, alpha: float, beta: float, k: float
 ) -> Tensor:
-    if groups > 1:  # not one path for both: a fifth dimension costs the kernel half its speed
+    if groups > 1:  # not one path for both: a fifth dimension makes the kernel slower
         parts = [_formula(part, before, after, 1, alpha, beta, k) for part in a.chunk(groups, 1)]
         return torch.cat(parts, 1)
     channels = a.shape[1]
