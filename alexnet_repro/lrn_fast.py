@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Iterator
 
 import torch
@@ -20,6 +21,7 @@ from torch.autograd.function import once_differentiable
 
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
 PATHS = ("auto", "eager", "compiled")
+Windows = dict[int, tuple[int, int]]  # dimension -> places before and after
 log = logging.getLogger(__name__)
 
 
@@ -42,7 +44,8 @@ def local_response_norm(
     """
     if torch.compiler.is_compiling():
         return _formula(a, before, after, groups, alpha, beta, k)
-    return _LocalResponseNorm.apply(a, before, after, groups, alpha, beta, k)
+    rows = functools.partial(_rows, groups=groups)
+    return _Norm.apply(a, rows, {1: (before, after)}, alpha, beta, k)
 
 
 def _layout(a: Tensor) -> torch.memory_format:
@@ -58,33 +61,50 @@ def _rows(a: Tensor, groups: int) -> Tensor:
     return a.view(n * groups, c // groups, h * w)
 
 
+def _maps(a: Tensor) -> Tensor:
+    """A view, rows x H x W x channels that lie side by side in memory."""
+    n, c, h, w = a.shape
+    if _layout(a) == torch.channels_last:
+        return a.permute(0, 2, 3, 1)
+    return a.view(n * c, h, w, 1)
+
+
 def _blocks(rows: Tensor) -> Iterator[slice]:
     step = max(1, len(rows) if rows.is_cuda else CACHED * len(rows) // max(1, rows.numel()))
     return (slice(i, i + step) for i in range(0, len(rows), step))
 
 
 class _Window:
-    """Sums of a product over channels i - before .. i + after, ends clipped, a block at a time."""
+    """Sums of a product over i - before .. i + after, ends clipped, a block of rows at a time.
 
-    def __init__(self, rows: Tensor, before: int, after: int) -> None:
-        _, self.channels, self.inner = rows.shape
-        self.before, self.reach = before, before + after
-        self.wide = (self.channels + self.reach) * self.inner
+    windows: (before, after) for each dimension that is summed over. A block lies in scratch with
+    zeros around it, so a sum is that of the flat memory and of its own copies, shifted.
+    """
+
+    def __init__(self, rows: Tensor, windows: Windows) -> None:
+        self.sizes = list(rows.shape[1:])
+        self.inside, self.found = [slice(None)] * rows.dim(), [slice(None)] * rows.dim()
+        for dim, (before, after) in windows.items():
+            self.inside[dim] = slice(before, before + rows.shape[dim])
+            self.found[dim] = slice(rows.shape[dim])
+            self.sizes[dim - 1] += before + after
+        self.shifts = [(math.prod(self.sizes[dim:]), sum(windows[dim])) for dim in windows]
+        self.tail = sum(shift * reach for shift, reach in self.shifts)
         most = len(rows[next(_blocks(rows))])
-        # a row ends in zeros that no block overwrites; what is read after the last is not used
-        self.scratch = rows.new_zeros(most * self.wide + self.reach * self.inner)
+        self.scratch = rows.new_zeros(most * math.prod(self.sizes) + self.tail)
 
     def sums(self, x: Tensor, y: Tensor) -> Tensor:
-        """Rows of x and y, n x channels x inner -> the same shape."""
-        n = len(x) * self.wide
-        padded = self.scratch[:n].view(len(x), -1, self.inner)
-        torch.mul(x, y, out=padded[:, self.before : self.before + self.channels])
-        starts = range(0, (self.reach + 1) * self.inner, self.inner)
-        first, *others = (self.scratch[start : start + n] for start in starts)
-        total = first + others[0] if others else first
-        for other in others[1:]:
-            total += other
-        return total.view(len(x), -1, self.inner)[:, : self.channels]
+        """A block of rows of x and y -> the sums, in the same shape."""
+        n = len(x) * math.prod(self.sizes)
+        torch.mul(x, y, out=self.scratch[:n].view(-1, *self.sizes)[tuple(self.inside)])
+        total = self.scratch[: n + self.tail]
+        for shift, reach in self.shifts:
+            length = len(total) - shift * reach
+            first, *others = (total[i * shift : i * shift + length] for i in range(reach + 1))
+            total = first + others[0] if others else first
+            for other in others[1:]:
+                total += other
+        return total.view(-1, *self.sizes)[tuple(self.found)]
 
 
 def _power(scale: Tensor, beta: float) -> Tensor:
@@ -95,33 +115,21 @@ def _power(scale: Tensor, beta: float) -> Tensor:
     return scale.pow(-beta)
 
 
-def _divide(a, out, scale, sums, alpha: float, beta: float, k: float) -> None:
-    """scale = k + alpha * sums(a, a), out = a * scale^-beta, a block at a time."""
-    for i in _blocks(a):
-        torch.mul(sums(a[i], a[i]), alpha, out=scale[i]).add_(k)
-        torch.mul(a[i], _power(scale[i], beta), out=out[i])
+class _Norm(torch.autograd.Function):
+    """a * (k + alpha * sum of a^2 over a window)^-beta. rows: a -> the view that windows are of."""
 
-
-def _differentiate(a, grad, out, scale, sums, alpha: float, beta: float) -> None:
-    """The gradient of a into out; sums runs over the places whose windows hold the given one."""
-    for i in _blocks(a):
-        own = torch.mul(grad[i], _power(scale[i], beta), out=out[i])
-        spread = sums(own / scale[i], a[i])
-        own.addcmul_(a[i], spread, value=-2 * alpha * beta)
-
-
-class _LocalResponseNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, a, before, after, groups, alpha, beta, k):
-        ctx.before, ctx.after, ctx.groups, ctx.alpha, ctx.beta = before, after, groups, alpha, beta
+    def forward(ctx, a, rows, windows, alpha, beta, k):
+        ctx.rows, ctx.windows, ctx.alpha, ctx.beta = rows, windows, alpha, beta
         a = a.contiguous(memory_format=_layout(a))
         out, scale = torch.empty_like(a), torch.empty_like(a)
         ctx.save_for_backward(a, scale)
-        if not a.numel():
-            return out
-        x, y, s = (_rows(t, groups) for t in (a, out, scale))
-        window = _Window(x, before, after)
-        _divide(x, y, s, window.sums, alpha, beta, k)
+        if a.numel():
+            x, y, s = rows(a), rows(out), rows(scale)
+            window = _Window(x, windows)
+            for i in _blocks(x):
+                torch.mul(window.sums(x[i], x[i]), alpha, out=s[i]).add_(k)
+                torch.mul(x[i], _power(s[i], beta), out=y[i])
         return out
 
     @staticmethod
@@ -131,10 +139,14 @@ class _LocalResponseNorm(torch.autograd.Function):
         out = torch.empty_like(a)
         if a.numel():
             grad = grad.contiguous(memory_format=_layout(a))
-            x, g, y, s = (_rows(t, ctx.groups) for t in (a, grad, out, scale))
-            window = _Window(x, ctx.after, ctx.before)
-            _differentiate(x, g, y, s, window.sums, ctx.alpha, ctx.beta)
-        return out, *[None] * 6
+            x, g, y, s = (ctx.rows(t) for t in (a, grad, out, scale))
+            # over the places whose windows hold the given one
+            window = _Window(x, {d: (after, before) for d, (before, after) in ctx.windows.items()})
+            for i in _blocks(x):
+                own = torch.mul(g[i], _power(s[i], ctx.beta), out=y[i])
+                spread = window.sums(own / s[i], x[i])
+                own.addcmul_(x[i], spread, value=-2 * ctx.alpha * ctx.beta)
+        return out, *[None] * 5
 
 
 def within_map_norm(a: Tensor, size: int, alpha: float, beta: float) -> Tensor:
@@ -143,35 +155,11 @@ def within_map_norm(a: Tensor, size: int, alpha: float, beta: float) -> Tensor:
     a: N x C x H x W float32 or float64, finite; size odd. Otherwise as local_response_norm.
     """
     if torch.compiler.is_compiling():
-        return a * power(1 + alpha * _means(a * a, size), beta)
-    return _WithinMapNorm.apply(a, size, alpha, beta)
-
-
-def _means(x: Tensor, size: int) -> Tensor:
-    # count_include_pad divides by size^2 everywhere: the sum over the clipped window / size^2
-    return F.avg_pool2d(x, size, 1, size // 2, count_include_pad=True)
-
-
-class _WithinMapNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, a, size, alpha, beta):
-        ctx.size, ctx.alpha, ctx.beta = size, alpha, beta
-        out, scale = torch.empty_like(a), torch.empty_like(a)
-        ctx.save_for_backward(a, scale)
-        _divide(a, out, scale, lambda x, y: _means(x * y, size), alpha, beta, 1.0)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        a, scale = ctx.saved_tensors
-        out = torch.empty_like(a)
-
-        def sums(x, y):  # the windows that hold a place are the window of that place
-            return _means(x * y, ctx.size)
-
-        _differentiate(a, grad, out, scale, sums, ctx.alpha, ctx.beta)
-        return out, None, None, None
+        # count_include_pad: the sum over the clipped window / size^2
+        means = F.avg_pool2d(a * a, size, 1, size // 2, count_include_pad=True)
+        return a * power(1 + alpha * means, beta)
+    around = (size // 2, size // 2)
+    return _Norm.apply(a, _maps, {1: around, 2: around}, alpha / size**2, beta, 1.0)
 
 
 def compiled(

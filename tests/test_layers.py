@@ -102,8 +102,9 @@ def test_lrn_of_views_that_are_not_contiguous():
     LocalResponseNorm(3, 0.5), LocalResponseNorm(4, 0.5, 0.6, alpha_over_n=True),
     LocalResponseNorm(3, 0.5, groups=2), WithinMapNorm(3, 0.5),
 ])  # fmt: skip
-def test_gradients_of_the_norms(norm):
-    x = seeded(1, 6, 3, 2).requires_grad_()
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_the_norms(norm, layout):
+    x = seeded(1, 6, 3, 2).contiguous(memory_format=layout).requires_grad_()
     assert torch.autograd.gradcheck(norm, x)
 
 
@@ -131,16 +132,19 @@ def test_norm_errors_say_what_was_given():
             norm(torch.zeros(1, 3, 4, 4).byte())
 
 
-@pytest.mark.parametrize("size", [1, 3, 5])
-def test_within_map_norm_equals_the_loop(size):
-    x, r = 5 * seeded(2, 3, 6, 4), size // 2
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [1, 3, 5, 15])
+def test_within_map_norm_equals_the_loop(size, layout):
+    x, r = 5 * seeded(2, 3, 6, 4).contiguous(memory_format=layout), size // 2
     want = torch.empty_like(x)
     for i in range(6):
         for j in range(4):
             window = x[:, :, max(0, i - r) : i + r + 1, max(0, j - r) : j + r + 1]
             energy = (window**2).sum((2, 3))
             want[:, :, i, j] = x[:, :, i, j] / (1 + 0.3 / size**2 * energy) ** 0.75
-    torch.testing.assert_close(WithinMapNorm(size, 0.3)(x), want)
+    found = WithinMapNorm(size, 0.3)(x)
+    torch.testing.assert_close(found, want)
+    assert found.is_contiguous(memory_format=layout)
     half = (1e4 * x).clamp(-6e4, 6e4).half()  # the squares exceed float16
     norm = WithinMapNorm(size, 1e-3, 0.25)
     torch.testing.assert_close(norm(half).double(), norm(half.double()), rtol=2**-10, atol=1e-3)

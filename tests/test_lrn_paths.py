@@ -97,12 +97,11 @@ def test_a_block_at_a_time(n, over_n, layout, groups, monkeypatch):
     torch.testing.assert_close(a, b)
 
 
-def test_within_the_map_a_block_at_a_time(monkeypatch):
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_within_the_map_a_block_at_a_time(layout, monkeypatch):
     x = torch.randn(5, 2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
-    x, weights = (
-        x.requires_grad_(),
-        torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape),
-    )
+    x = x.contiguous(memory_format=layout).requires_grad_()
+    weights = torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape)
     found = []
     for cached in (50, 1 << 18):  # two images, or all five
         monkeypatch.setattr(lrn_fast, "CACHED", cached)
