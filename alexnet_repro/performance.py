@@ -46,12 +46,10 @@ def summary(names: list[str], folder: Path | str = FOLDER) -> HTML:
 
 
 def ratios(names: list[str], folder: Path | str = FOLDER) -> HTML:
-    """Every row of some benchmarks against its goals, with spread, floor and peak memory."""
+    """Every row of some benchmarks against its goals, with spread, floor and both sides' memory."""
     rows = []
     for name in names:
-        body = load(name, folder)
-        peak = body["provenance"]["peak_memory_bytes"] / 2**30
-        for row in body["rows"]:
+        for row in load(name, folder)["rows"]:
             ours = sorted(pair[0] for pair in row["seconds"])[len(row["seconds"]) // 2]
             low, high = row["quartiles"]
             floor = f"{ours / row['floor']:.1f}×" if row["floor"] else "–"
@@ -65,15 +63,19 @@ def ratios(names: list[str], folder: Path | str = FOLDER) -> HTML:
                     "goal": f"{bound} {row['ship']:g}<br><small>stretch {row['stretch']:g}</small>",
                     "result": GLYPHS[row["word"]],
                     "over the floor": floor,
-                    "memory": f"{peak:.1f} GiB",
+                    "memory, MiB": " / ".join(_mib(peak) for peak in row["memory"]),
                 }
             )
-    right = ("ratio", "goal", "over the floor", "memory")
+    right = ("ratio", "goal", "over the floor", "memory, MiB")
     text = html.escape(machine(names, folder))
     return HTML(
         table(rows, "Side by side: median, quartiles, goals", right=right)
         + f'<p class="provenance">{text}</p>'
     )
+
+
+def _mib(size: int | None) -> str:
+    return "–" if size is None else f"{size / 2**20:,.0f}"
 
 
 def machine(names: list[str], folder: Path | str = FOLDER) -> str:
@@ -93,22 +95,27 @@ def machine(names: list[str], folder: Path | str = FOLDER) -> str:
     return "; ".join(f"{', '.join(who)}: {text}" for text, who in said.items()) + "."
 
 
-def breakdown(net: str = "alexnet", folder: Path | str = FOLDER) -> pd.DataFrame:
+def breakdown(
+    net: str = "alexnet", precision: str = "fp32", folder: Path | str = FOLDER
+) -> pd.DataFrame:
     """Columns part, forward ms, backward ms: a training step, layer by layer."""
     frame = pd.DataFrame(load("breakdown", folder)["rows"])
-    frame = frame[frame["net"] == net].drop(columns="net").reset_index(drop=True)
+    frame = frame[(frame["net"] == net) & (frame["precision"] == precision)]
+    frame = frame.drop(columns=["net", "precision"]).reset_index(drop=True)
     frame["forward"], frame["backward"] = 1e3 * frame["forward"], 1e3 * frame["backward"]
     frame = frame.rename(columns={"forward": "forward, ms", "backward": "backward, ms"})
     return _from(frame, "breakdown", folder)
 
 
-def shares(net: str = "alexnet", folder: Path | str = FOLDER) -> pd.DataFrame:
+def shares(
+    net: str = "alexnet", precision: str = "fp32", folder: Path | str = FOLDER
+) -> pd.DataFrame:
     """Columns kind, ms, per cent of the step: its layers by what they do."""
     kinds = {
         "conv": "convolutions", "norm": "normalisations", "pool": "pooling", "relu": "ReLU",
         "fc": "fully connected", "drop": "dropout", "update": "update",
     }  # fmt: skip
-    frame = breakdown(net, folder)
+    frame = breakdown(net, precision, folder)
     frame = frame[frame["part"] != "input"]  # hidden behind the step
     kind = frame["part"].str.extract(f"^({'|'.join(kinds)})", expand=False).map(kinds)
     total = frame.assign(kind=kind.fillna("rest"), ms=frame.iloc[:, 1] + frame.iloc[:, 2])

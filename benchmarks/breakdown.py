@@ -1,7 +1,7 @@
 """Where one training step goes: layer by layer, both passes, update, input.
 
-The full net on all threads and the CIFAR-10 net 18pct on one, each layer alone on its own input, as
-the step runs it (channels last, fp32); median of some rounds.
+The full net on all threads and the CIFAR-10 net 18pct on one, that in bf16 too, each layer alone on
+its own input, as the step runs it (channels last); median of some rounds.
 """
 
 from __future__ import annotations
@@ -32,21 +32,24 @@ def median(work) -> float:
     return float(np.median(took))
 
 
-def both_ways(module, x: torch.Tensor, *, first=False) -> tuple[float, float, torch.Tensor]:
+def both_ways(
+    module, x: torch.Tensor, *, first=False, half=False
+) -> tuple[float, float, torch.Tensor]:
     """Seconds of the forward and of the backward pass, and the output.
 
-    first: the input is the images, and nobody wants their gradient.
+    first: the input is the images, and nobody wants their gradient. half: bf16 autocast.
     """
     x = x.detach().requires_grad_(not first)
     kept = {}
 
     def forward() -> None:
         kept.pop("y", None)  # the last graph's memory
-        kept["y"] = module(x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            kept["y"] = module(x)
 
     def backward() -> None:
-        kept.pop("y", None)
-        y = module(x)
+        forward()
+        y = kept.pop("y")
         gradient = torch.ones_like(y)
         for tensor in (x, *getattr(module, "parameters", list)()):
             tensor.grad = None  # nothing to add to
@@ -60,7 +63,7 @@ def both_ways(module, x: torch.Tensor, *, first=False) -> tuple[float, float, to
     return ahead, float(np.median(kept["took"][1:])), y
 
 
-def layers(name: str, batch: int, threads: int) -> list[dict]:
+def layers(name: str, batch: int, threads: int, precision: str = "fp32") -> list[dict]:
     """Every layer of a net on its own input, the loss, the update and the input."""
     torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(0)
@@ -71,14 +74,18 @@ def layers(name: str, batch: int, threads: int) -> list[dict]:
     rows: list[dict] = []
 
     def add(part: str, forward: float, backward: float = 0.0) -> None:
-        rows.append({"net": name, "part": part, "forward": forward, "backward": backward})
+        rows.append({
+            "net": name, "precision": precision, "part": part, "forward": forward,
+            "backward": backward,
+        })  # fmt: skip
 
+    half = precision == "bf16"
     for part, module in net.named_children():
-        ahead, back, y = both_ways(module, x, first=not rows)
+        ahead, back, y = both_ways(module, x, first=not rows, half=half)
         add(part, ahead, back)
         x = y
     labels = torch.randint(10, (batch,), generator=generator)
-    ahead, back, _ = both_ways(lambda scores: F.cross_entropy(scores, labels), x)
+    ahead, back, _ = both_ways(lambda scores: F.cross_entropy(scores, labels), x, half=half)
     add("loss", ahead, back)
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
@@ -99,11 +106,12 @@ def layers(name: str, batch: int, threads: int) -> list[dict]:
 
 def main() -> None:
     threads = torch.get_num_threads()
-    rows = layers("alexnet", BATCH, threads) + layers("18pct", BATCH, 1)
+    rows = layers("alexnet", BATCH, threads)
+    rows += layers("18pct", BATCH, 1) + layers("18pct", BATCH, 1, "bf16")
     for row in rows:
         print(
-            f"{row['net']:8} {row['part']:16} forward {1e3 * row['forward']:8.1f} ms  "
-            f"backward {1e3 * row['backward']:8.1f} ms"
+            f"{row['net']:8} {row['precision']} {row['part']:16} "
+            f"forward {1e3 * row['forward']:8.1f} ms  backward {1e3 * row['backward']:8.1f} ms"
         )
     torch.set_num_threads(threads)
     save("breakdown", rows)

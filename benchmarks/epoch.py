@@ -82,6 +82,7 @@ def main() -> None:
             compare(f"{name}, fp32", sides["ours"], sides["stock"], **goals),
             as_started(f"{name}, fp32", __file__, **goals),
             compare(f"{name}, bf16", sides["bf16"], sides["stock"], **half),
+            as_started(f"{name}, bf16", __file__, "bf16", **half),
         ]
     save("epoch", rows)
 

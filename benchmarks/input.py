@@ -6,13 +6,15 @@ batches ready before it starts. No goal; the share should be near zero.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from side_by_side import PAIRS, SMALL, save, seconds
 
 from alexnet_repro import augment, augment_fast, data, model, train
 from alexnet_repro.config import RunConfig
-from alexnet_repro.diagnose import StuckWatch
+from alexnet_repro.diagnose import StuckWarning, StuckWatch
 from alexnet_repro.evaluate import View
 from alexnet_repro.optim import PaperSGD, parameter_groups
 from alexnet_repro.steps import loss_of
@@ -33,7 +35,11 @@ def drawn(count: int, side: int) -> data.DataSet:
     return data.DataSet("drawn", "train", images, labels, tuple("abcdefghij"), mean, 70.0, "")
 
 
-def measure(name: str, count: int, side: int, batch: int, threads: int, changes: dict) -> dict:
+def prepared(
+    name: str, count: int, side: int, batch: int, threads: int, changes: dict
+) -> train._Run:
+    """A run of that net on drawn images, ready for train._epoch."""
+    warnings.simplefilter("ignore", StuckWarning)  # drawn labels teach nothing
     torch.set_num_threads(threads)
     training = drawn(count, side)
     config = RunConfig(net=name, init="modern", pixels="standardised", batch=batch, **changes)
@@ -41,9 +47,13 @@ def measure(name: str, count: int, side: int, batch: int, threads: int, changes:
     optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
     view = View.of(training, config.crop, True)
     noise = augment.RGBPCA.fit(training.images[:50]) if config.colour_noise != "none" else None
-    run = train._Run(
+    return train._Run(
         config, 0, net, optimizer, training, view, noise, StuckWatch(10), True, loss_of(net)
     )
+
+
+def measure(name: str, count: int, side: int, batch: int, threads: int, changes: dict) -> dict:
+    run = prepared(name, count, side, batch, threads, changes)
     ahead = augment_fast.ahead
     ready: list = []
 

@@ -5,10 +5,11 @@ BENCH_SMALL=1: tiny sizes, nothing recorded (the tests do that). BENCH_PAIRS: pa
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -42,6 +43,29 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def memory(work: Callable[[], object]) -> int | None:
+    """Bytes that one call adds, at its peak, to what the process held before.
+
+    None where the system does not say. A side that runs in another process has a method for it.
+    """
+    if hasattr(work, "memory"):
+        return work.memory()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # what earlier calls freed is not held
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = in_status("VmRSS")
+        work()
+        return in_status("VmHWM") - before
+    except (OSError, AttributeError):  # not Linux, not glibc, or not allowed
+        return None
+
+
+def in_status(key: str, status: str | None = None) -> int:
+    """Bytes under that key of /proc/self/status, or of the text of another process's."""
+    text = Path("/proc/self/status").read_text() if status is None else status
+    return 1024 * int(re.search(rf"{key}:\s+(\d+) kB", text)[1])  # type: ignore[index]
+
+
 class Apart:
     """A side in a process of its own, with glibc's malloc as the launcher sets it or as it is.
 
@@ -56,32 +80,50 @@ class Apart:
 
     def __call__(self) -> float:
         """Seconds of one more call."""
-        self.process.stdin.write("go\n")  # type: ignore[union-attr]
+        return float(self._ask("seconds"))
+
+    def memory(self) -> int:
+        """`memory` of one more call."""
+        return int(self._ask("memory"))
+
+    def _ask(self, what: str) -> str:
+        self.process.stdin.write(f"{what}\n")  # type: ignore[union-attr]
         self.process.stdin.flush()  # type: ignore[union-attr]
-        return float(self.process.stdout.readline())  # type: ignore[union-attr]
+        return self.process.stdout.readline()  # type: ignore[union-attr]
 
     def close(self) -> None:
         self.process.communicate()
 
 
 def serve(sides: dict[str, Callable[[], object]]) -> bool:
-    """In a process that Apart started: time the asked side for each line; False in any other."""
+    """In a process that Apart started: answer for the asked side, line by line; False elsewhere."""
     if len(sys.argv) < 2:
         return False
-    for _ in sys.stdin:
-        print(seconds(sides[sys.argv[1]]), flush=True)
+    measures: dict[str, Callable] = {"seconds": seconds, "memory": memory}
+    for line in sys.stdin:
+        print(measures[line.strip()](sides[sys.argv[1]]), flush=True)
     return True
 
 
-def as_started(row: str, script: str, **goals) -> dict:
-    """`compare` of ours as `alexnet-repro` starts it with stock as `python` starts it."""
-    ours = Apart(script, "ours", launcher=True)
+def as_started(row: str, script: str, side: str = "ours", **goals) -> dict:
+    """`compare` of a side as `alexnet-repro` starts it with stock as `python` starts it."""
+    ours = Apart(script, side, launcher=True)
     stock = Apart(script, "stock", launcher=False)
     try:
         return compare(f"{row}, each as it is started", ours, stock, **goals)
     finally:
         ours.close()
         stock.close()
+
+
+def in_turn(sides: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Seconds of PAIRS rounds in which each side has its turn, every other round backwards."""
+    took: dict[str, list[float]] = {name: [] for name in sides}
+    for i in range(PAIRS):
+        for name in list(sides)[:: 1 if i % 2 else -1]:
+            work = sides[name]
+            took[name].append(work() if isinstance(work, Apart) else seconds(work))
+    return took
 
 
 def compare(
@@ -95,19 +137,17 @@ def compare(
     floor: float | None = None,
     lower: bool = False,
 ) -> dict:
-    """Time both, in turn, PAIRS times after one round that does not count; print and return a row.
+    """Time both, in turn, PAIRS times after two rounds that do not count; print and return a row.
+
+    The second of the two measures memory.
 
     The ratio is stock time over our time: more is better, or, with lower, less. floor: seconds that
     the work cannot go below (bytes over measured bandwidth, multiply-adds over measured rate).
     """
     ours(), stock()
-    pairs = []
-    for i in range(PAIRS):
-        sides = [("ours", ours), ("stock", stock)]
-        took = {}
-        for name, work in sides if i % 2 else sides[::-1]:
-            took[name] = work() if isinstance(work, Apart) else seconds(work)
-        pairs.append([took["ours"], took["stock"]])
+    peaks = [memory(ours), memory(stock)]
+    took = in_turn({"ours": ours, "stock": stock})
+    pairs = [list(pair) for pair in zip(took["ours"], took["stock"], strict=True)]
     ratios = np.array([stock / ours for ours, stock in pairs])
     low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()
     sign = -1 if lower else 1
@@ -116,14 +156,16 @@ def compare(
         word = "stretch" if sign * median >= sign * stretch else "ship"
     best = float(np.median(pairs, 0)[0])
     limit = f", {best / floor:.1f}x the floor" if floor else ""
+    held = "" if None in peaks else f", {peaks[0] / 2**20:,.0f} and {peaks[1] / 2**20:,.0f} MiB"  # type: ignore[operator]
     print(
         f"{row}: {against} takes {median:.2f}x our time ({low:.2f} to {high:.2f}, {PAIRS} pairs); "
-        f"ship {ship}x, stretch {stretch}x: {word}{limit}",
+        f"ship {ship}x, stretch {stretch}x: {word}{limit}{held}",
         flush=True,
     )
     return {
         "row": row, "against": against, "ship": ship, "stretch": stretch, "seconds": pairs,
         "median": median, "quartiles": [low, high], "floor": floor, "lower": lower, "word": word,
+        "memory": peaks,
     }  # fmt: skip
 
 
@@ -134,9 +176,7 @@ def save(name: str, rows: list[dict]) -> Path | None:
     path = records.RUNS / "benchmarks" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     origin = records.provenance("cpu", torch.get_num_threads())
-    children = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    peak = max(records.peak_memory_bytes(), children)
-    origin |= {"cores": os.cpu_count(), "peak_memory_bytes": peak}
+    origin["cores"] = os.cpu_count()
     path.write_text(json.dumps({"provenance": origin, "rows": rows}, indent=1) + "\n")
     return path
 

@@ -23,7 +23,7 @@ def test_benchmark_runs_small(path):
     )
     assert done.returncode == 0, done.stderr
     alone = {  # nothing beside them
-        "breakdown": r"\d ms", "growth": r"\d ms", "input": r"not hidden -?\d",
-        "report": r"\d s, our time \(n = 1\); ship 60 s",
+        "breakdown": r"\d ms", "changes": r"takes \d+\.\d\dx the time", "growth": r"\d ms",
+        "input": r"not hidden -?\d", "report": r"\d s, our time \(n = 1\); ship 60 s",
     }  # fmt: skip
     assert re.search(alone.get(path.stem, r"\d\.\d\dx our time.*; ship \d"), done.stdout)

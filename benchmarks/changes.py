@@ -1,0 +1,165 @@
+"""What each change won: an epoch as it is trained, against the same with one change taken back.
+
+No goal. The CIFAR-10 net 18pct on one thread and the full net on all of them, drawn images, each
+variant in a process of its own. bf16 is timed only where the processor computes in it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from input import prepared
+from side_by_side import SMALL, Apart, in_turn, save, serve
+from torch import Tensor, nn
+
+from alexnet_repro import augment, augment_fast, train
+from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
+from alexnet_repro.optim import parameter_groups
+from alexnet_repro.steps import loss_of
+
+LIT = {"crop": 224, "flip": True, "colour_noise": "original"}
+# net, images, side, batch, threads, what the run changes
+CASES = [
+    ("18pct", 8 if SMALL else 1000, 32, 4 if SMALL else 128, 1, {}),
+    ("alexnet", 2 if SMALL else 64, 256, 1 if SMALL else 32, torch.get_num_threads(), LIT),
+]
+
+
+class Plain(nn.Module):
+    """The norm within a map in torch's operations."""
+
+    def __init__(self, norm: WithinMapNorm) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = self.norm
+        means = F.avg_pool2d(x * x, n.size, 1, n.size // 2, count_include_pad=True)
+        return x * (1 + n.alpha * means).pow(-n.beta)
+
+
+def stock_norms(run: train._Run) -> None:
+    for name, module in list(run.net.named_children()):
+        if isinstance(module, LocalResponseNorm):
+            n = module.size
+            setattr(run.net, name, nn.LocalResponseNorm(n, n * module.alpha, module.beta, module.k))
+        elif isinstance(module, WithinMapNorm):
+            setattr(run.net, name, Plain(module))
+
+
+def usual_layout(run: train._Run) -> None:
+    run.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def one_by_one(run: train._Run) -> None:
+    groups = parameter_groups(run.net, 1e-4, 5e-4)
+    run.optimizer = torch.optim.SGD(groups, 1e-4, 0.9, foreach=False)  # type: ignore[assignment]
+
+
+def in_several_passes(images, draws, crop_size, mean, *, shift=None, divisors=()) -> Tensor:
+    """augment_fast.batch as the plain functions do it."""
+    x = augment.apply_crops(images, draws, crop_size).float() - mean
+    if shift is not None:
+        x = x + shift[:, :, None, None]
+    for divisor in divisors:
+        x = x / divisor
+    return x
+
+
+def slow(module: object, name: str, function: Callable) -> Callable:
+    """A context in which module.name is that function."""
+
+    @contextmanager
+    def taken_back() -> Iterator[None]:
+        kept = getattr(module, name)
+        setattr(module, name, function)
+        try:
+            yield
+        finally:
+            setattr(module, name, kept)
+
+    return taken_back
+
+
+@contextmanager
+def as_it_is() -> Iterator[None]:
+    yield
+
+
+# change: what stands in its place, what to do to a run before it, around each of its epochs
+CHANGES: dict[str, tuple[str, Callable, Callable]] = {
+    "norms a block at a time": ("in torch's operations", stock_norms, as_it_is),
+    "channels last": ("NCHW", usual_layout, as_it_is),
+    "update over lists of tensors": ("torch.optim.SGD, one by one", one_by_one, as_it_is),
+    "batches in one pass": (
+        "in several passes", lambda run: None, slow(augment_fast, "batch", in_several_passes),
+    ),
+    "next batch on a second thread": (
+        "when its turn comes", lambda run: None, slow(augment_fast, "ahead", iter),
+    ),
+}  # fmt: skip
+
+
+def epoch(case: tuple, change: str = "") -> Callable[[], object]:
+    """One epoch, with one change taken back; with "bf16", in bf16."""
+    run = prepared(*case[:-1], {**case[-1], "precision": "bf16" if change == "bf16" else "fp32"})
+    around: Callable = as_it_is
+    if change in CHANGES:
+        _, before, around = CHANGES[change]
+        before(run)
+        run.loss_of = loss_of(run.net)
+
+    def work() -> None:
+        with around():
+            train._epoch(run, 0)
+
+    return work
+
+
+def measure(net: str) -> list[dict]:
+    """A row a change: seconds with it and without it, round by round."""
+    half = SMALL or torch.cpu._is_avx512_bf16_supported()
+    sides = {
+        name: Apart(__file__, f"{net}/{name}", launcher=name != "python")
+        for name in ("ours", *CHANGES, "python", *(["bf16"] if half else []))
+    }
+    pairs = [(name, how, "ours", name) for name, (how, *_) in CHANGES.items()]
+    pairs.append(("allocator settings", "plain Python", "ours", "python"))
+    if half:
+        pairs.append(("bf16", "32-bit numbers", "bf16", "ours"))
+    for side in sides.values():
+        side()  # does not count
+    took = in_turn(sides)
+    for side in sides.values():
+        side.close()
+    rows = []
+    for change, instead, ours, other in pairs:
+        both = [list(pair) for pair in zip(took[ours], took[other], strict=True)]
+        low, median, high = np.quantile([b / a for a, b in both], [0.25, 0.5, 0.75]).tolist()
+        print(
+            f"{net}, {change}: {instead} takes {median:.2f}x the time "
+            f"({low:.2f} to {high:.2f}, {len(both)} rounds; no goal)",
+            flush=True,
+        )
+        rows.append({
+            "net": net, "change": change, "instead": instead, "seconds": both, "median": median,
+            "quartiles": [low, high],
+        })  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        net, _, change = sys.argv[1].partition("/")
+        serve({sys.argv[1]: epoch(next(c for c in CASES if c[0] == net), change)})
+        return
+    save("changes", [row for case in CASES for row in measure(case[0])])
+
+
+if __name__ == "__main__":
+    main()
