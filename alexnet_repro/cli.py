@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, default=2, help="processes side by side (default 2)")
     run.add_argument("--out", type=Path, default=records.RUNS, help="where records go (runs/)")
     run.add_argument("--device", help="torch device (default: the experiment's)")
+    run.add_argument("--step", choices=("eager", "compiled"), help="how (the experiment's)")
     run.add_argument("--here", action="store_true", help="in this process, one after another")
 
     chapters = add(
@@ -163,15 +164,15 @@ def _run(options: argparse.Namespace) -> int:
         raise ValueError(f"--workers wants at least 1, got {options.workers}")
     work = launch.jobs(options.names, options.arms, options.seeds)
     if not options.here:
-        failed = launch.run(work, workers=options.workers, out=options.out, device=options.device)
+        where = {"device": options.device, "step": options.step}
+        failed = launch.run(work, workers=options.workers, out=options.out, **where)
         for (name, arm, seed), reason in failed:
             print(f"failed: {name} {arm} seed {seed}: {reason}", file=sys.stderr)
         return 1 if failed else 0
     for name, arm, seed in work:
         experiment = experiments.get(name)
-        config = experiment.config(arm)
-        if options.device:
-            config = config.replace(device=options.device)
+        where = {"device": options.device, "step": options.step}
+        config = experiment.config(arm).replace(**{k: v for k, v in where.items() if v})
         record = experiments.compute(experiment, arm, seed, config, options.out)
         print(f"{name} {arm} seed {seed}: test error {record.metrics['top1_error']:.4f}")
     return 0

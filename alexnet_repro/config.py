@@ -79,7 +79,11 @@ class RunConfig:
     train_eval_images: int = _key(
         0, "first n training images scored after each epoch; 0: all", "images", low=0
     )
-    precision: str = _key("fp32", "bf16 means autocast", choices=("fp32", "bf16"))
+    precision: str = _key(
+        "fp32",
+        "bf16 means autocast; tf32: 32-bit numbers, products of 10 bits, CUDA only",
+        choices=("fp32", "tf32", "bf16"),
+    )
     step: str = _key(
         "eager", "forward and backward pass as calls or compiled", choices=("eager", "compiled")
     )
@@ -94,6 +98,8 @@ class RunConfig:
                 "plateau_patience and validation_images go together, got "
                 f"{self.plateau_patience} and {self.validation_images}"
             )
+        if self.precision == "tf32" and not self.device.startswith("cuda"):
+            raise ValueError(f"precision 'tf32' wants a CUDA device, got device {self.device!r}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunConfig:

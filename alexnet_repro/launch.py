@@ -36,7 +36,12 @@ def jobs(
 
 
 def run(
-    work: list[Job], *, workers: int, out: Path | str = records.RUNS, device: str | None = None
+    work: list[Job],
+    *,
+    workers: int,
+    out: Path | str = records.RUNS,
+    device: str | None = None,
+    step: str | None = None,
 ) -> list[tuple[Job, str]]:
     """Run jobs in `workers` processes of one thread each; return the failed ones with the reason.
 
@@ -56,6 +61,7 @@ def run(
         command = [sys.executable, "-m", "alexnet_repro", "run", name, "--arm", arm]
         command += ["--seed", str(seed), "--here", "--out", str(out)]
         command += ["--device", device] if device else []
+        command += ["--step", step] if step else []
         child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         with lock:
             children.add(child)

@@ -6,6 +6,8 @@ ones; a difference from the printed text is a keyword that must be named at the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -118,7 +120,8 @@ class PaperDropout(nn.Module):
     """§4.2 Dropout as printed: a 0/1 mask in training, outputs times 1 - p in evaluation.
 
     torch.nn.Dropout is the inverted form: same expectation, weights on another scale. `generator`
-    (set by the training loop) draws the masks; None takes torch's global one.
+    (set by the training loop) draws the masks; None takes torch's global one. A `mask` that is set
+    is taken in place of a draw.
     """
 
     def __init__(self, p: float = 0.5) -> None:
@@ -127,13 +130,17 @@ class PaperDropout(nn.Module):
             raise ValueError(f"PaperDropout wants 0 <= p < 1, got {p}")
         self.p = p
         self.generator: torch.Generator | None = None
+        self.mask: Tensor | None = None
+
+    def draw(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """A mask of that shape, bool: True is kept."""
+        return torch.rand(shape, generator=self.generator, device=device) >= self.p
 
     def forward(self, x: Tensor) -> Tensor:
         """Any float tensor -> the same shape and dtype."""
         if not self.training:
             return x * (1 - self.p)
-        keep = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.p
-        return x * keep
+        return x * (self.draw(x.shape, x.device) if self.mask is None else self.mask)
 
 
 class CeilConv2d(nn.Conv2d):

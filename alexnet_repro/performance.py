@@ -85,7 +85,9 @@ def machine(names: list[str], folder: Path | str = FOLDER) -> str:
         o = load(name, folder)["provenance"]
         commit = (o["git"]["commit"] or "none")[:9] + " (tree not clean)" * bool(o["git"]["dirty"])
         text = (
-            f"commit {commit}, {o['start_utc'][:10]}, {o['cpu']}, {o['cores']} cores, "
+            f"commit {commit}, {o['start_utc'][:10]}, "
+            + (f"{o['accelerator']}, " if o.get("accelerator") else "")
+            + f"{o['cpu']}, {o['cores']} cores, "
             f"{o['threads']} {'thread' if o['threads'] == 1 else 'threads'}, "
             f"torch {o['versions'].get('torch', '?')}"
         )
@@ -128,6 +130,22 @@ def _from(frame: pd.DataFrame, name: str, folder: Path | str) -> pd.DataFrame:
     """The frame with its origin, which figures and tables print."""
     frame.attrs["origin"] = f"Measured: {machine([name], folder)}"
     return frame
+
+
+def changes(folder: Path | str = FOLDER) -> pd.DataFrame:
+    """What an epoch takes with one change taken back, over what it takes; one row a change."""
+    rows = load("changes", folder)["rows"]
+    frame = pd.DataFrame({
+        "change": [f"{r['change']} ({r['instead']})" for r in rows],
+        "net": [r["net"] for r in rows],
+        "ratio": [f"{r['median']:.2f} ({r['quartiles'][0]:.2f} to {r['quartiles'][1]:.2f})"
+                  for r in rows],
+    })  # fmt: skip
+    wide = frame.pivot(index="change", columns="net", values="ratio")
+    wide = wide.loc[list(dict.fromkeys(frame["change"])), list(dict.fromkeys(frame["net"]))]
+    wide = wide.reset_index().rename_axis(columns=None)
+    wide["n"] = len(rows[0]["seconds"])
+    return _from(wide.rename(columns={"change": "with (in place of it)"}), "changes", folder)
 
 
 def growth(folder: Path | str = FOLDER) -> pd.DataFrame:

@@ -148,11 +148,21 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
         "git": git_state(),
         "start_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": device,
+        "accelerator": _accelerator(device),
         "cpu": _cpu_name(),
         "threads": threads,
         "versions": {"python": platform.python_version(), **versions},
         "command": " ".join(["alexnet-repro", *sys.argv[1:]]),
     }
+
+
+def _accelerator(device: str) -> str | None:
+    """The name of a CUDA device."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def code_digest() -> str:

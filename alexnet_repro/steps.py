@@ -1,44 +1,86 @@
-"""§5 The loss of a batch as plain calls or as one compiled program."""
+"""§5 The loss of a batch as plain calls or as one compiled program, and what its products are."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alexnet_repro.layers import PaperDropout
+
 log = logging.getLogger(__name__)
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def set_tf32(on: bool) -> None:
+    """Products of 32-bit numbers on CUDA devices: TF32 (10 bits), or 32 bits, for all that follows.
+
+    torch's own default has TF32 in convolutions.
+    """
+    word = "tf32" if on else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = word
+    torch.backends.cudnn.conv.fp32_precision = word  # type: ignore[attr-defined]
 
 
 def loss_of(net: nn.Module, kind: str = "eager") -> Loss:
     """Images N x 3 x S x S and labels N -> cross-entropy, a mean in nats, ready for backward().
 
-    kind: "eager", or "compiled": torch.compile of forward and backward pass, on a GPU as CUDA
-    graphs. Dropout whose masks come from a generator of its own, as in training, cuts the program
-    into pieces. Where the compiler fails, one line of log, and eager.
+    kind: "eager", or "compiled": torch.compile of forward and backward pass as one program, on a
+    GPU as CUDA graphs. The masks of PaperDropout are drawn before it, from the same generators in
+    the same order. Where the compiler fails, one line of log, and eager.
     """
+    drops = [module for module in net.modules() if isinstance(module, PaperDropout)]
 
-    def eager(images: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(net(images), labels)
+    def eager(images: Tensor, labels: Tensor, masks: Sequence[Tensor | None] = ()) -> Tensor:
+        for drop, mask in zip(drops, masks, strict=False):
+            drop.mask = mask
+        loss = F.cross_entropy(net(images), labels)
+        for drop in drops:
+            drop.mask = None
+        return loss
 
     if kind == "eager":
         return eager
     on_gpu = next(net.parameters()).is_cuda
     program = torch.compile(eager, mode="reduce-overhead" if on_gpu else "default")
     broken: list[bool] = []
+    shapes: list[torch.Size] = []
 
     def compiled(images: Tensor, labels: Tensor) -> Tensor:
+        masks = []
+        if net.training and drops:
+            shapes[:] = shapes or _shapes(net, drops, images[:1])
+            n, device = len(images), images.device
+            masks = [d.draw((n, *shape), device) for d, shape in zip(drops, shapes, strict=True)]
         if not broken:
             try:
                 torch.compiler.cudagraph_mark_step_begin()
-                return program(images, labels)
+                return program(images, labels, masks)
             except (RuntimeError, ImportError, OSError) as error:
                 broken.append(True)
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 log.warning("step: torch.compile failed, going on without it (%s)", reason[0])
-        return eager(images, labels)
+        return eager(images, labels, masks)
 
     return compiled
+
+
+@torch.no_grad()
+def _shapes(net: nn.Module, drops: list[PaperDropout], image: Tensor) -> list[torch.Size]:
+    """What one image's input to each dropout looks like, in the order of drops."""
+    found: dict[nn.Module, torch.Size] = {}
+    hooks = [
+        drop.register_forward_pre_hook(
+            lambda module, args: found.update({module: args[0].shape[1:]})
+        )
+        for drop in drops
+    ]
+    training = net.training
+    net.eval()(image)  # in evaluation nothing is drawn
+    net.train(training)
+    for hook in hooks:
+        hook.remove()
+    return [found[drop] for drop in drops]

@@ -163,7 +163,7 @@ def provenance(runs: Sequence[RunRecord], *, computed: bool = False) -> str:
         f"{len(runs)} runs on {', '.join(data)}, {dates[0]}"
         + (f" to {dates[-1]}" if len(dates) > 1 else "")
         + f", commit {', '.join(commits)}{' (tree not clean)' if dirty else ''}, "
-        f"{hours:.2f} hours of one {html.escape(runs[0].provenance['cpu'])} core, "
+        f"{hours:.2f} hours of one {html.escape(_place(runs[0].provenance))}, "
         f"torch {runs[0].provenance['versions'].get('torch', '?')}."
     )
     note = ""
@@ -173,3 +173,8 @@ def provenance(runs: Sequence[RunRecord], *, computed: bool = False) -> str:
             "training. It shows that the page runs; it is evidence for nothing.</p>"
         )
     return f'{note}<p class="provenance">{text}</p>'
+
+
+def _place(origin: dict) -> str:
+    """What computed a run: its accelerator, or one core of its processor."""
+    return origin.get("accelerator") or f"{origin['cpu']} core"

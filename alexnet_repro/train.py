@@ -18,7 +18,7 @@ from alexnet_repro.diagnose import StuckWarning, StuckWatch
 from alexnet_repro.evaluate import View, evaluate
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.optim import DivideByTenOnPlateau, PaperSGD, parameter_groups, set_rate
-from alexnet_repro.steps import Loss, loss_of
+from alexnet_repro.steps import Loss, loss_of, set_tf32
 
 WATCH = 10  # updates between two looks at the loss
 
@@ -81,6 +81,7 @@ def train(
     of another run.
     """
     torch.set_num_threads(config.threads)
+    set_tf32(config.precision == "tf32")
     training = data.load(config.data, "train", data_root)
     test = data.load(config.data, "test", data_root)
     view = View.of(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from side_by_side import PAIRS, SMALL, save, seconds
 
-from alexnet_repro import augment, augment_fast, data, model, train
+from alexnet_repro import augment, augment_fast, data, model, resident, train
 from alexnet_repro.config import RunConfig
 from alexnet_repro.diagnose import StuckWarning, StuckWatch
 from alexnet_repro.evaluate import View
@@ -43,13 +43,15 @@ def prepared(
     torch.set_num_threads(threads)
     training = drawn(count, side)
     config = RunConfig(net=name, init="modern", pixels="standardised", batch=batch, **changes)
-    net = model.build(name, init="modern", num_classes=10).to(memory_format=torch.channels_last)
+    net = model.build(name, init="modern", num_classes=10)
+    net.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
-    view = View.of(training, config.crop, True)
+    view = View.of(training, config.crop, True, config.device)
     noise = augment.RGBPCA.fit(training.images[:50]) if config.colour_noise != "none" else None
     return train._Run(
-        config, 0, net, optimizer, training, view, noise, StuckWatch(10), True, loss_of(net)
-    )
+        config, 0, net, optimizer, training, view, noise, StuckWatch(10), True,
+        loss_of(net, config.step), resident.hold(training.images, view.device),
+    )  # fmt: skip
 
 
 def measure(name: str, count: int, side: int, batch: int, threads: int, changes: dict) -> dict:

@@ -6,6 +6,8 @@ program has a seed's worth of them; on a processor they are bound by arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from side_by_side import SMALL, compare, save
@@ -16,14 +18,17 @@ from alexnet_repro import model
 SEEDS, BATCH = (2, 4) if SMALL else (4, 128)
 
 
-def main() -> None:
+def sides(device: torch.device) -> tuple[Callable, Callable]:
+    """Gradients of all seeds, in one program and one after another."""
     generator = torch.Generator().manual_seed(0)
     nets = [
         nn.Sequential(*model.build("18pct-plain", init="modern", generator=generator).children())
         for _ in range(SEEDS)
     ]
-    images = torch.randn(SEEDS, BATCH, 3, 32, 32, generator=generator)
-    labels = torch.randint(10, (SEEDS, BATCH), generator=generator)
+    for net in nets:
+        net.to(device)
+    images = torch.randn(SEEDS, BATCH, 3, 32, 32, generator=generator).to(device)
+    labels = torch.randint(10, (SEEDS, BATCH), generator=generator).to(device)
     stacked, _ = func.stack_module_state(nets)
 
     def loss(parameters, x, y):
@@ -46,6 +51,11 @@ def main() -> None:
     for i, gradients in enumerate(single):
         for name, gradient in gradients.items():
             assert (batched[name][i] - gradient).norm() < 1e-3 * gradient.norm()
+    return ours, stock
+
+
+def main() -> None:
+    ours, stock = sides(torch.device("cpu"))
     row = compare(
         f"{SEEDS} seeds of 18pct-plain in one program", ours, stock,
         against="one after another", ship=1.1, stretch=1.5,

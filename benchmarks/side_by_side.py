@@ -169,13 +169,13 @@ def compare(
     }  # fmt: skip
 
 
-def save(name: str, rows: list[dict]) -> Path | None:
+def save(name: str, rows: list[dict], device: str = "cpu") -> Path | None:
     """Write runs/benchmarks/<name>.json with the machine; nothing at the small sizes."""
     if SMALL:
         return None
     path = records.RUNS / "benchmarks" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    origin = records.provenance("cpu", torch.get_num_threads())
+    origin = records.provenance(device, torch.get_num_threads())
     origin["cores"] = os.cpu_count()
     path.write_text(json.dumps({"provenance": origin, "rows": rows}, indent=1) + "\n")
     return path

@@ -23,6 +23,7 @@ def test_benchmark_runs_small(path):
     )
     assert done.returncode == 0, done.stderr
     alone = {  # nothing beside them
+        "accelerator": r"images/s \(no goal\)",
         "breakdown": r"\d ms", "changes": r"takes \d+\.\d\dx the time", "growth": r"\d ms",
         "input": r"not hidden -?\d", "report": r"\d s, our time \(n = 1\); ship 60 s",
     }  # fmt: skip

@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_repro import chapters, cli
+from alexnet_repro import chapters, cli, experiments, launch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,6 +51,26 @@ def test_unknown_command_exits_2_without_traceback():
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_run_says_where_and_how_to_compute(here, monkeypatch, tmp_path, capsys):
+    asked = []
+
+    def compute(experiment, arm, seed, config, out):
+        asked.append((config.device, config.step))
+        return Mock(metrics={"top1_error": 0.5})
+
+    def popen(command, **rest):
+        asked.append(tuple(command[command.index("--device") + 1 :: 2]))
+        return Mock(communicate=lambda: ("", ""), returncode=0)
+
+    monkeypatch.setattr(experiments, "compute", compute)
+    monkeypatch.setattr(launch.subprocess, "Popen", popen)
+    arguments = ["run", "s34-pooling", "--arm", "overlap", "--seed", "0", "--out", str(tmp_path)]
+    arguments += ["--device", "cuda", "--step", "compiled"]
+    assert cli.main(arguments + ["--here"] * here) == 0
+    assert asked == [("cuda", "compiled")]
 
 
 def test_list_names_experiments_and_their_records(capsys):

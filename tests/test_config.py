@@ -42,7 +42,7 @@ def test_an_unknown_key_near_to_none_lists_them_all():
         ("lr_drops", [True], "'lr_drops' wants integers, got (True,)"),
         ("nonlinearity", "gelu", "'nonlinearity' wants one of relu, tanh, sigmoid, got 'gelu'"),
         ("init", "torch", "'init' wants one of paper, original, modern, got 'torch'"),
-        ("precision", "fp16", "'precision' wants one of fp32, bf16, got 'fp16'"),
+        ("precision", "fp16", "'precision' wants one of fp32, tf32, bf16, got 'fp16'"),
         ("batch", 0, "'batch' wants at least 1, got 0"),
         ("crop", -1, "'crop' wants at least 0, got -1"),
         ("lr", -0.1, "'lr' wants at least 0, got -0.1"),
@@ -54,6 +54,12 @@ def test_a_wrong_value_is_refused(key, value, text):
         RunConfig.from_dict({key: value})
     with pytest.raises(ValueError, match=re.escape(text)):
         RunConfig().replace(**{key: value})
+
+
+def test_tf32_is_refused_where_it_does_not_exist():
+    assert RunConfig(precision="tf32", device="cuda:0").precision == "tf32"
+    with pytest.raises(ValueError, match="'tf32' wants a CUDA device, got device 'cpu'"):
+        RunConfig(precision="tf32")
 
 
 def test_values_become_the_type_of_their_key():

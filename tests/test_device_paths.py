@@ -68,8 +68,8 @@ def test_the_compiled_step_is_the_eager_one(dropout, caplog):
     assert not [r for r in caplog.records if r.name.startswith("alexnet_repro")]  # no fallback
 
 
-def test_without_masks_of_its_own_the_step_is_one_program(monkeypatch):
-    programs = []
+def test_the_step_is_one_program_with_new_masks_at_each_step(monkeypatch):
+    programs, images, labels = [], torch.randn(6, 3, 24, 24), torch.arange(6)
 
     def backend(graph, inputs):
         programs.append(graph)
@@ -77,9 +77,18 @@ def test_without_masks_of_its_own_the_step_is_one_program(monkeypatch):
 
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, mode: compile_(f, backend=backend))
-    net = model.build("mini-alexnet-no-dropout", init="modern")
-    steps.loss_of(net, "compiled")(torch.randn(4, 3, 24, 24), torch.arange(4))
+    net = model.build("mini-alexnet", init="modern")
+    ours = steps.loss_of(net, "compiled")
+    generator = net.drop6.generator = net.drop7.generator = torch.Generator()
+    losses = []
+    for loss in (ours, steps.loss_of(net)):
+        generator.manual_seed(0)
+        losses.append([loss(images, labels).item() for _ in range(3)])
     assert len(programs) == 1
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert len(set(losses[0])) == 3
+    assert net.training
+    assert net.drop6.mask is None
 
 
 def test_a_compiler_that_fails_leaves_one_line_and_goes_on(monkeypatch, caplog):

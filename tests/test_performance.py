@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from alexnet_repro import performance, records
+from alexnet_repro import accelerator_tables, performance, records
 
 NAMES = ["lrn", "train_step", "epoch", "augment", "jpeg", "ten_crop", "start_up", "seeds"]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "breakdown", "growth", "input", "report"])
+@pytest.mark.parametrize("name", [*NAMES, "breakdown", "changes", "growth", "input", "report"])
 def test_records_are_from_a_clean_commit(name):
     git = performance.load(name)["provenance"]["git"]
     assert re.fullmatch(r"[0-9a-f]{40}", git["commit"])
@@ -64,7 +64,51 @@ def test_breakdown_in_milliseconds():
     raw = json.loads((performance.FOLDER / "breakdown.json").read_text())["rows"]
     assert parts.loc["conv1", "forward, ms"] == pytest.approx(1e3 * raw[0]["forward"])
     assert {"conv1", "norm1", "fc8", "update", "input"} <= set(parts.index)
-    assert "norm2" in set(performance.breakdown("18pct")["part"])
+    assert "norm2" in set(performance.breakdown("18pct", "bf16")["part"])
+
+
+def test_changes_follow_from_the_pairs():
+    table = performance.changes().set_index("with (in place of it)")
+    for row in performance.load("changes")["rows"]:
+        ratios = sorted(other / ours for ours, other in row["seconds"])
+        assert len(ratios) >= 7
+        shown = table.loc[f"{row['change']} ({row['instead']})", row["net"]]
+        assert shown.startswith(f"{ratios[len(ratios) // 2]:.2f} (")
+
+
+CASE = {"precision": "bf16", "kind": "eager", "batch": 100, "images": 100}
+ORIGIN = {
+    "git": {"commit": "c" * 40, "dirty": False}, "start_utc": "2026-11-01T00:00:00+00:00",
+    "device": "cuda", "accelerator": "some GPU", "cpu": "some CPU", "cores": 16, "threads": 16,
+    "versions": {"torch": "2.11"},
+}  # fmt: skip
+
+
+def test_without_an_accelerator_the_page_says_so(tmp_path):
+    assert "nothing on this page was measured on one" in accelerator_tables.section(tmp_path).data
+
+
+def test_with_one_the_hours_the_limits_and_the_cost_of_the_norms_are_worked_out(tmp_path):
+    limits = {"compute": 0.002, "memory": 0.006}
+    rows = [
+        {"what": "alexnet", **CASE, "seconds": [0.009, 0.01, 0.012], "floors": limits},
+        {"what": "alexnet-no-norm", **CASE, "seconds": [0.008] * 3, "floors": limits},
+        {"what": "18pct", **CASE, "seconds": [0.001] * 3},
+    ]
+    body = {"provenance": ORIGIN, "rows": rows}
+    (tmp_path / "accelerator.json").write_text(json.dumps(body))
+    found = accelerator_tables.frame(tmp_path)
+    first = found.iloc[0]
+    assert first["images/s"].startswith("10,000 (")
+    assert first["hours"] == "3.2"  # 90 * 1,281,167 / 10,000 s
+    assert (first["compute limit, %"], first["memory limit, %"]) == ("20", "60")
+    assert first["bound by"] == "memory"
+    assert "some GPU" in found.attrs["origin"]
+    cost = accelerator_tables.norm_cost(tmp_path)
+    assert cost["norms, % of the step"].tolist() == ["20.0"]
+    text = accelerator_tables.section(tmp_path).data
+    assert text.count("<table") == 2
+    assert ">nan<" not in text
 
 
 def test_a_missing_record_names_the_command(tmp_path):

@@ -199,7 +199,7 @@ def test_importing_the_package_loads_nothing_heavy(imported_by):
 def test_the_reading_half_imports_no_torch(imported_by):
     modules = "claims experiments records spec config verdicts arithmetic figures tables page"
     modules += " chapters launch cli data embedded run_tables ledger_tables layer_tables"
-    modules += " performance components component_figures peers traffic"
+    modules += " performance accelerator_tables components component_figures peers traffic"
     names = [f"alexnet_repro.{m}" for m in modules.split()]
     found = imported_by(
         f"import {', '.join(names)}\n"
