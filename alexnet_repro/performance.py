@@ -100,19 +100,20 @@ def machine(names: list[str], folder: Path | str = FOLDER) -> str:
 def breakdown(
     net: str = "alexnet", precision: str = "fp32", folder: Path | str = FOLDER
 ) -> pd.DataFrame:
-    """Columns part, forward ms, backward ms: a training step, layer by layer."""
+    """Columns part, forward ms, backward ms, floor ms (multiply-adds): a training step by layer."""
     frame = pd.DataFrame(load("breakdown", folder)["rows"])
     frame = frame[(frame["net"] == net) & (frame["precision"] == precision)]
     frame = frame.drop(columns=["net", "precision"]).reset_index(drop=True)
-    frame["forward"], frame["backward"] = 1e3 * frame["forward"], 1e3 * frame["backward"]
-    frame = frame.rename(columns={"forward": "forward, ms", "backward": "backward, ms"})
+    times = ["forward", "backward", "floor"]
+    frame[times] *= 1e3
+    frame = frame.rename(columns={name: f"{name}, ms" for name in times})
     return _from(frame, "breakdown", folder)
 
 
 def shares(
     net: str = "alexnet", precision: str = "fp32", folder: Path | str = FOLDER
 ) -> pd.DataFrame:
-    """Columns kind, ms, per cent of the step: its layers by what they do."""
+    """Columns kind, ms, per cent of the step, floor ms: its layers by what they do."""
     kinds = {
         "conv": "convolutions", "norm": "normalisations", "pool": "pooling", "relu": "ReLU",
         "fc": "fully connected", "drop": "dropout", "update": "update",
@@ -120,9 +121,11 @@ def shares(
     frame = breakdown(net, precision, folder)
     frame = frame[frame["part"] != "input"]  # hidden behind the step
     kind = frame["part"].str.extract(f"^({'|'.join(kinds)})", expand=False).map(kinds)
-    total = frame.assign(kind=kind.fillna("rest"), ms=frame.iloc[:, 1] + frame.iloc[:, 2])
-    found = total.groupby("kind", sort=False)["ms"].sum().sort_values(ascending=False).reset_index()
-    found["% of the step"] = 100 * found["ms"] / found["ms"].sum()
+    total = frame.assign(kind=kind.fillna("rest"), ms=frame["forward, ms"] + frame["backward, ms"])
+    found = total.groupby("kind", sort=False)[["ms", "floor, ms"]].sum()
+    found = found.sort_values("ms", ascending=False).reset_index()
+    found.insert(2, "% of the step", 100 * found["ms"] / found["ms"].sum())
+    found["floor, ms"] = found["floor, ms"].where(found["floor, ms"] > 0)
     return _from(found, "breakdown", folder)
 
 

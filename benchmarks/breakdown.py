@@ -1,7 +1,8 @@
 """Where one training step goes: layer by layer, both passes, update, input.
 
 The full net on all threads and the CIFAR-10 net 18pct on one, that in bf16 too, each layer alone on
-its own input, as the step runs it (channels last); median of some rounds.
+its own input, as the step runs it (channels last); median of some rounds. The floor of a layer is
+its multiply-adds, both passes, over the measured rate of a convolution.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from side_by_side import PAIRS, SMALL, save
+from side_by_side import PAIRS, SMALL, multiply_adds, save
 
-from alexnet_repro import augment, augment_fast, model
+from alexnet_repro import augment, augment_fast, model, spec
 from alexnet_repro.demo_training import IMAGENET
 from alexnet_repro.optim import PaperSGD, parameter_groups
 
@@ -71,15 +72,18 @@ def layers(name: str, batch: int, threads: int, precision: str = "fp32") -> list
     side = net.spec.input_size
     x = 70 * torch.randn(batch, 3, side, side, generator=generator)
     x = x.contiguous(memory_format=torch.channels_last)
+    half = precision == "bf16"
+    macs = spec.trace(net.spec).set_index("layer")["macs"]
+    rate = multiply_adds(torch.bfloat16 if half else torch.float32)
     rows: list[dict] = []
 
     def add(part: str, forward: float, backward: float = 0.0) -> None:
+        passes = 3 if rows else 2  # nobody wants the gradient of the images
         rows.append({
             "net": name, "precision": precision, "part": part, "forward": forward,
-            "backward": backward,
+            "backward": backward, "floor": passes * batch * int(macs.get(part, 0)) / rate,
         })  # fmt: skip
 
-    half = precision == "bf16"
     for part, module in net.named_children():
         ahead, back, y = both_ways(module, x, first=not rows, half=half)
         add(part, ahead, back)

@@ -44,8 +44,8 @@ def main() -> None:
     last = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(1000, (BATCH,), generator=generator)
 
-    def ours(n=BATCH, bf16=False, kind="eager"):
-        net = model.alexnet(generator=torch.Generator().manual_seed(0))
+    def ours(net=None, n=BATCH, bf16=False, kind="eager"):
+        net = net or model.alexnet(generator=torch.Generator().manual_seed(0))
         net = net.to(memory_format=torch.channels_last)
         net.drop6.generator = net.drop7.generator = torch.Generator()  # as in training
         optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
@@ -79,12 +79,18 @@ def main() -> None:
             against="torchvision's AlexNet, channels last too", ship=0.95, stretch=1.05,
             floor=floor,
         ),
+        compare(
+            f"train step, batch {BATCH}, fp32, without the norms",
+            ours(model.build("alexnet-no-norm")),
+            stock(torchvision_alexnet().to(memory_format=torch.channels_last), images=last),
+            against="torchvision's AlexNet, channels last too", ship=0.95, stretch=1.05,
+        ),
         as_started(
             f"train step, batch {BATCH}, fp32", __file__, against="torchvision's AlexNet",
             ship=0.95, stretch=1.05, floor=floor,
         ),
         compare(
-            f"train step, batch {few}, bf16", ours(few, bf16=True),
+            f"train step, batch {few}, bf16", ours(n=few, bf16=True),
             stock(torchvision_alexnet(), few), against="torchvision's AlexNet, fp32",
             ship=1.6, stretch=1.9,
             floor=work * few / BATCH / multiply_adds(torch.bfloat16 if fast else torch.float32),
