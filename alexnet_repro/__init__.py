@@ -6,7 +6,7 @@ Which module holds which section of the paper:
 §2      data set: rescale, centre crop, mean image       data, sources, archives, embedded
 §3.1    ReLU, tanh                                       model
 §3.2    two columns on two devices, as two processes     networks, spec, towers, traffic
-§3.3    local response normalisation                     layers, lrn_fast
+§3.3    local response normalisation                     layers, lrn_fast, lrn_native
 §3.4    overlapping pooling                              layers
 §3.5    the networks as data; shapes, counts; peers      rows, networks, spec, peers
 §4.1    crops, reflections, ten crops, colour noise      augment

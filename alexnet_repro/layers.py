@@ -24,8 +24,8 @@ class LocalResponseNorm(nn.Module):
     channels (i - n//2 .. i + n//2 - 1) instead of the printed n + 1. groups: columns that are
     normalised apart, as the original does on its two GPUs. Input N x C x H x W, finite; the
     statistics are computed in float32 (or float64), so half precision does not overflow. path:
-    "eager", "compiled" or "auto" (lrn_fast); the numbers are the same. First derivatives only, by
-    backward(): no torch.func, no double backward.
+    "eager", "native", "compiled" or "auto" (lrn_fast); the numbers are the same. First derivatives
+    only, by backward(): no torch.func, no double backward.
     Raises ValueError for size < 1, k <= 0, groups that do not divide C, input that is not 4-D.
     """
 
@@ -70,7 +70,7 @@ class LocalResponseNorm(nn.Module):
             if wanted == "compiled" and a.numel() and not torch.compiler.is_compiling():
                 b = lrn_fast.compiled(a, *constants)
             if b is None:
-                b = lrn_fast.local_response_norm(a, *constants)
+                b = lrn_fast.local_response_norm(a, *constants, native=wanted == "native")
         return b.to(x.dtype)
 
     def _reach(self) -> tuple[int, int]:
@@ -91,22 +91,28 @@ class WithinMapNorm(nn.Module):
 
     b = a / (1 + alpha / size^2 * sum of squares)^beta, windows clipped at the border. In the
     original configuration (layers-145.cfg, rnorm) and in 18pct; the paper's text has no word of it.
-    Input and output N x C x H x W. First derivatives only, by backward(), as LocalResponseNorm.
-    Raises ValueError for an even size or input that is not 4-D.
+    Input and output N x C x H x W. path: "eager", "native" or "auto". First derivatives only, by
+    backward(), as LocalResponseNorm. Raises ValueError for an even size or input that is not 4-D.
     """
 
-    def __init__(self, size: int = 5, alpha: float = 1e-3, beta: float = 0.75) -> None:
+    def __init__(
+        self, size: int = 5, alpha: float = 1e-3, beta: float = 0.75, *, path: str = "auto"
+    ) -> None:
         super().__init__()
+        if path not in ("auto", "eager", "native"):
+            raise ValueError(f"WithinMapNorm wants path auto, eager, native, got {path!r}")
         if size < 1 or size % 2 == 0:
             raise ValueError(f"WithinMapNorm wants an odd size >= 1, got {size}")
-        self.size, self.alpha, self.beta = size, alpha, beta
+        self.size, self.alpha, self.beta, self.path = size, alpha, beta, path
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> the same shape and dtype."""
         _want_maps(x, "WithinMapNorm")
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         with torch.autocast(x.device.type, enabled=False):
-            return lrn_fast.within_map_norm(a, self.size, self.alpha, self.beta).to(x.dtype)
+            native = lrn_fast.choose(self.path, x.device) == "native"
+            b = lrn_fast.within_map_norm(a, self.size, self.alpha, self.beta, native)
+        return b.to(x.dtype)
 
 
 class OverlappingMaxPool(nn.MaxPool2d):

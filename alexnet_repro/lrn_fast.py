@@ -1,10 +1,11 @@
 """§3.3 The normalisations of layers.py in few passes over memory.
 
-A block at a time, while it is in the processor's cache; only the input and the scale are kept for
-the backward pass, and two inverse square roots are the power at 0.75. Across channels this is the
-path "eager"; "compiled" has torch.compile fuse the formula into one kernel a pass, which needs a
-compiler (Triton on GPUs, a C++ compiler on CPUs) and some seconds at the first call of each shape.
-Inside somebody else's torch.compile or export, the formula is what is traced.
+Path "eager": a block at a time, while it is in the processor's cache; only the input and the scale
+are kept for the backward pass, and two inverse square roots are the power at 0.75. "native"
+(lrn_native) is the same in one pass, in C++. "compiled", across channels only, has torch.compile
+fuse the formula into one kernel a pass, which needs a compiler (Triton on GPUs, a C++ compiler on
+CPUs) and some seconds at the first call of each shape. Inside somebody else's torch.compile or
+export, the formula is what is traced.
 """
 
 from __future__ import annotations
@@ -19,33 +20,45 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from alexnet_repro import lrn_native
+
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
-PATHS = ("auto", "eager", "compiled")
+PATHS = ("auto", "eager", "compiled", "native")
 Windows = dict[int, tuple[int, int]]  # dimension -> places before and after
 log = logging.getLogger(__name__)
 
 
 def choose(path: str, device: torch.device) -> str:
-    """The rule behind "auto": compiled on a GPU, where Triton is at hand, eager elsewhere."""
+    """The rule behind "auto": compiled on a GPU, where Triton is at hand, native on a CPU.
+
+    "native" in turn is eager for float64, for another beta than 3/4, and without a C++ compiler.
+    """
     if path == "auto":
-        return "compiled" if device.type == "cuda" else "eager"
+        return {"cuda": "compiled", "cpu": "native"}.get(device.type, "eager")
     return path
 
 
 def local_response_norm(
-    a: Tensor, before: int, after: int, groups: int, alpha: float, beta: float, k: float
+    a: Tensor,
+    before: int,
+    after: int,
+    groups: int,
+    alpha: float,
+    beta: float,
+    k: float,
+    native: bool = False,
 ) -> Tensor:
     """a * (k + alpha * sum of a^2 over channels i - before .. i + after)^-beta.
 
     a: N x C x H x W float32 or float64, finite; its channels are normalised in equal groups.
-    Returns the shape, dtype and memory layout of a (contiguous, where it has neither layout). The
-    second derivative is not implemented:
-    asking for it raises RuntimeError.
+    native: by norms.cpp, where it can be. Returns the shape, dtype and memory layout of a
+    (contiguous, where it has neither layout). The second derivative is not implemented: asking for
+    it raises RuntimeError.
     """
     if torch.compiler.is_compiling():
         return _formula(a, before, after, groups, alpha, beta, k)
     rows = functools.partial(_rows, groups=groups)
-    return _Norm.apply(a, rows, {1: (before, after)}, alpha, beta, k)
+    return _Norm.apply(a, rows, {2: (before, after)}, alpha, beta, k, native)
 
 
 def _layout(a: Tensor) -> torch.memory_format:
@@ -54,11 +67,11 @@ def _layout(a: Tensor) -> torch.memory_format:
 
 
 def _rows(a: Tensor, groups: int) -> Tensor:
-    """A view, rows x channels of a group x places between two channels in memory."""
+    """A view, rows x 1 x channels of a group x places between two channels in memory."""
     n, c, h, w = a.shape
     if _layout(a) == torch.channels_last:
-        return a.permute(0, 2, 3, 1).view(n * h * w * groups, c // groups, 1)
-    return a.view(n * groups, c // groups, h * w)
+        return a.permute(0, 2, 3, 1).view(n * h * w * groups, 1, c // groups, 1)
+    return a.view(n * groups, 1, c // groups, h * w)
 
 
 def _maps(a: Tensor) -> Tensor:
@@ -119,13 +132,17 @@ class _Norm(torch.autograd.Function):
     """a * (k + alpha * sum of a^2 over a window)^-beta. rows: a -> the view that windows are of."""
 
     @staticmethod
-    def forward(ctx, a, rows, windows, alpha, beta, k):
+    def forward(ctx, a, rows, windows, alpha, beta, k, native):
         ctx.rows, ctx.windows, ctx.alpha, ctx.beta = rows, windows, alpha, beta
         a = a.contiguous(memory_format=_layout(a))
         out, scale = torch.empty_like(a), torch.empty_like(a)
         ctx.save_for_backward(a, scale)
+        ctx.native = native and lrn_native.takes(a, beta)
         if a.numel():
             x, y, s = rows(a), rows(out), rows(scale)
+            if ctx.native:
+                lrn_native.forward(x, y, s, windows, alpha, k)
+                return out
             window = _Window(x, windows)
             for i in _blocks(x):
                 torch.mul(window.sums(x[i], x[i]), alpha, out=s[i]).add_(k)
@@ -141,15 +158,21 @@ class _Norm(torch.autograd.Function):
             grad = grad.contiguous(memory_format=_layout(a))
             x, g, y, s = (ctx.rows(t) for t in (a, grad, out, scale))
             # over the places whose windows hold the given one
-            window = _Window(x, {d: (after, before) for d, (before, after) in ctx.windows.items()})
+            windows = {d: (after, before) for d, (before, after) in ctx.windows.items()}
+            if ctx.native:
+                lrn_native.backward(x, g, s, y, windows, ctx.alpha)
+                return out, *[None] * 6
+            window = _Window(x, windows)
             for i in _blocks(x):
                 own = torch.mul(g[i], _power(s[i], ctx.beta), out=y[i])
                 spread = window.sums(own / s[i], x[i])
                 own.addcmul_(x[i], spread, value=-2 * ctx.alpha * ctx.beta)
-        return out, *[None] * 5
+        return out, *[None] * 6
 
 
-def within_map_norm(a: Tensor, size: int, alpha: float, beta: float) -> Tensor:
+def within_map_norm(
+    a: Tensor, size: int, alpha: float, beta: float, native: bool = False
+) -> Tensor:
     """a * (1 + alpha / size^2 * sum of a^2 over size x size places of the same map)^-beta.
 
     a: N x C x H x W float32 or float64, finite; size odd. Otherwise as local_response_norm.
@@ -159,7 +182,7 @@ def within_map_norm(a: Tensor, size: int, alpha: float, beta: float) -> Tensor:
         means = F.avg_pool2d(a * a, size, 1, size // 2, count_include_pad=True)
         return a * power(1 + alpha * means, beta)
     around = (size // 2, size // 2)
-    return _Norm.apply(a, _maps, {1: around, 2: around}, alpha / size**2, beta, 1.0)
+    return _Norm.apply(a, _maps, {1: around, 2: around}, alpha / size**2, beta, 1.0, native)
 
 
 def compiled(

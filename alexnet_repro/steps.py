@@ -18,11 +18,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def set_tf32(on: bool) -> None:
     """Products of 32-bit numbers on CUDA devices: TF32 (10 bits), or 32 bits, for all that follows.
 
-    torch's own default has TF32 in convolutions.
+    torch's own default has TF32 in convolutions. (The older of torch's two switches: its compiler
+    refuses to work after the newer one.)
     """
-    word = "tf32" if on else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = word
-    torch.backends.cudnn.conv.fp32_precision = word  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
 
 
 def loss_of(net: nn.Module, kind: str = "eager") -> Loss:

@@ -52,6 +52,12 @@ def stock_norms(run: train._Run) -> None:
             setattr(run.net, name, Plain(module))
 
 
+def blocks(run: train._Run) -> None:
+    for module in run.net.children():
+        if isinstance(module, (LocalResponseNorm, WithinMapNorm)):
+            module.path = "eager"
+
+
 def usual_layout(run: train._Run) -> None:
     run.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
@@ -91,26 +97,27 @@ def as_it_is() -> Iterator[None]:
     yield
 
 
-# change: what stands in its place, what to do to a run before it, around each of its epochs
-CHANGES: dict[str, tuple[str, Callable, Callable]] = {
-    "norms a block at a time": ("in torch's operations", stock_norms, as_it_is),
-    "channels last": ("NCHW", usual_layout, as_it_is),
-    "update over lists of tensors": ("torch.optim.SGD, one by one", one_by_one, as_it_is),
-    "batches in one pass": (
-        "in several passes", lambda run: None, slow(augment_fast, "batch", in_several_passes),
+# what stands in the place of a change: the change, what to do to a run before, around each epoch
+INSTEAD: dict[str, tuple[str, Callable, Callable]] = {
+    "torch's operations": ("norms in C++", stock_norms, as_it_is),
+    "torch, a block at a time": ("norms in C++", blocks, as_it_is),
+    "NCHW": ("channels last", usual_layout, as_it_is),
+    "torch.optim.SGD, one by one": ("update over lists of tensors", one_by_one, as_it_is),
+    "several passes": (
+        "batches in one pass", lambda run: None, slow(augment_fast, "batch", in_several_passes),
     ),
-    "next batch on a second thread": (
-        "when its turn comes", lambda run: None, slow(augment_fast, "ahead", iter),
+    "when its turn comes": (
+        "next batch on a second thread", lambda run: None, slow(augment_fast, "ahead", iter),
     ),
 }  # fmt: skip
 
 
-def epoch(case: tuple, change: str = "") -> Callable[[], object]:
+def epoch(case: tuple, instead: str) -> Callable[[], object]:
     """One epoch, with one change taken back; with "bf16", in bf16."""
-    run = prepared(*case[:-1], {**case[-1], "precision": "bf16" if change == "bf16" else "fp32"})
+    run = prepared(*case[:-1], {**case[-1], "precision": "bf16" if instead == "bf16" else "fp32"})
     around: Callable = as_it_is
-    if change in CHANGES:
-        _, before, around = CHANGES[change]
+    if instead in INSTEAD:
+        _, before, around = INSTEAD[instead]
         before(run)
         run.loss_of = loss_of(run.net)
 
@@ -126,9 +133,9 @@ def measure(net: str) -> list[dict]:
     half = SMALL or torch.cpu._is_avx512_bf16_supported()
     sides = {
         name: Apart(__file__, f"{net}/{name}", launcher=name != "python")
-        for name in ("ours", *CHANGES, "python", *(["bf16"] if half else []))
+        for name in ("ours", *INSTEAD, "python", *(["bf16"] if half else []))
     }
-    pairs = [(name, how, "ours", name) for name, (how, *_) in CHANGES.items()]
+    pairs = [(change, name, "ours", name) for name, (change, *_) in INSTEAD.items()]
     pairs.append(("allocator settings", "plain Python", "ours", "python"))
     if half:
         pairs.append(("bf16", "32-bit numbers", "bf16", "ours"))
@@ -155,8 +162,8 @@ def measure(net: str) -> list[dict]:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        net, _, change = sys.argv[1].partition("/")
-        serve({sys.argv[1]: epoch(next(c for c in CASES if c[0] == net), change)})
+        net, _, instead = sys.argv[1].partition("/")
+        serve({sys.argv[1]: epoch(next(c for c in CASES if c[0] == net), instead)})
         return
     save("changes", [row for case in CASES for row in measure(case[0])])
 

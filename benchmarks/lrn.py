@@ -41,7 +41,7 @@ def main() -> None:
         for warm_up in layouts.values():
             warm_up()
         faster = min(layouts, key=lambda name: seconds(layouts[name]))
-        for path, ship, stretch in (("eager", 3.5, 5), ("compiled", 5, 7)):
+        for path, ship, stretch in (("eager", 3.5, 5), ("compiled", 5, 7), ("native", 12, 25)):
             ours = LocalResponseNorm(path=path)
             torch.testing.assert_close(ours(x), stock(x), rtol=1e-4, atol=1e-4)
             row = compare(

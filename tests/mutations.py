@@ -6,6 +6,7 @@ Works on copies; prints the test that caught each and exits 1 if one was missed.
 pytest. Some minutes.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -35,6 +36,15 @@ MUTATIONS = [
     ("lrn_fast", "a * a, (0, 0, 0, 0, before, after)", "a * a, (0, 0, 0, 0, after, before)",
      "lrn_paths"),
     ("lrn_fast", "for other in others[1:]", "for other in others[2:]", "layers"),
+    ("norms.cpp", "std::max(map, i - s.up)", "i - i % s.h", "lrn_paths"),
+    ("norms.cpp", "i + s.down)", "i)", "lrn_paths"),
+    ("norms.cpp", "(s.left + s.right) * s.u)", "s.left * s.u)", "lrn_paths"),
+    ("norms.cpp", "s.left + s.right + 1", "s.left + s.right", "lrn_paths"),
+    ("norms.cpp", "spread[i] = y[i] * (root * root)", "spread[i] = y[i] * root", "lrn_paths"),
+    ("norms.cpp", "y[i] -= 1.5f", "y[i] -= 1.4f", "lrn_paths"),
+    ("norms.cpp", "k + alpha * sums[i];", "k + sums[i];", "lrn_paths"),
+    ("lrn_native", "windows.get(2, (0, 0))", "windows.get(1, (0, 0))", "lrn_paths"),
+    ("lrn_native", "and beta == 0.75", "and beta", "layers"),
     ("networks", '"conv3", "conv", c3, 3, padding=1, std=0.03', '"conv3", "conv", c3, 3, padding=1',
      "spec model"),
     ("networks", "c5, 3, padding=1, groups=groups, std=0.03, bias=1.0",
@@ -98,6 +108,11 @@ MUTATIONS = [
 ]  # fmt: skip
 
 
+def file_of(module: str) -> str:
+    """The name of a module's file."""
+    return module if "." in module else f"{module}.py"
+
+
 def run(module: str, old: str, new: str, tests: str) -> str:
     """The first test that fails under a mutation, or an empty string."""
     with tempfile.TemporaryDirectory() as folder:
@@ -105,14 +120,15 @@ def run(module: str, old: str, new: str, tests: str) -> str:
             ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
             shutil.copytree(ROOT / name, Path(folder) / name, ignore=ignore)
         shutil.copy(ROOT / "pyproject.toml", folder)
-        path = Path(folder) / "alexnet_repro" / f"{module}.py"
+        path = Path(folder) / "alexnet_repro" / file_of(module)
         text = path.read_text()
         if text.count(old) != 1:
-            raise SystemExit(f"{module}.py holds {old!r} {text.count(old)} times, wanted once")
+            raise SystemExit(f"{path.name} holds {old!r} {text.count(old)} times, wanted once")
         path.write_text(text.replace(old, new))
         files = [f"tests/test_{t}.py" for t in tests.split()]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        cache = {**os.environ, "XDG_CACHE_HOME": folder}  # kernels of mutated sources go there
+        done = subprocess.run(command, cwd=folder, env=cache, capture_output=True, text=True)
     found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.M)
     if done.returncode not in (0, 1):
         raise SystemExit(f"{module}: {old!r}: pytest stopped\n{done.stdout[-2000:]}")

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from alexnet_repro import augment, augment_fast, data, model, resident, steps, train
 from alexnet_repro.augment import RGBPCA
 from alexnet_repro.config import RunConfig
+from alexnet_repro.layers import LocalResponseNorm
 
 PCA = RGBPCA(torch.tensor([400.0, 1400.0, 14800.0]).double(), torch.eye(3).double())
 SMALL = RunConfig(
@@ -105,6 +106,17 @@ def test_a_compiler_that_fails_leaves_one_line_and_goes_on(monkeypatch, caplog):
     assert [r.message for r in caplog.records] == [
         "step: torch.compile failed, going on without it (no compiler)"
     ]
+
+
+def test_tf32_is_set_on_demand_and_the_compiler_still_works():
+    for on in (True, False):
+        steps.set_tf32(on)
+        flags = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+        assert flags == (on, on)
+    x = torch.ones(2, 6, 3, 3)
+    torch.testing.assert_close(
+        torch.export.export(LocalResponseNorm(), (x,)).module()(x), LocalResponseNorm()(x)
+    )
 
 
 def test_the_key_chooses_the_step(monkeypatch):

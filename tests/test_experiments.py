@@ -4,6 +4,7 @@ import functools
 import sys
 
 import pytest
+import torch
 
 from alexnet_repro import experiments, records
 from alexnet_repro.experiments import chosen_rate, load_run, run_or_load
@@ -183,7 +184,7 @@ def test_a_sweep_that_chooses_nothing(make_record, toy, tmp_path):
     ("mode", "seeds", "data"),
     [("train", [0, 1, 2], "cifar10-jpeg"), ("smoke", [0], "embedded")],  # smoke: one seed
 )
-def test_nothing_is_trained_twice(mode, seeds, data, trained, tmp_path):
+def test_nothing_is_trained_twice(mode, seeds, data, trained, tmp_path, monkeypatch):
     again = functools.partial(run_or_load, "s34-pooling", mode, out_dir=tmp_path)
     first = again(epochs=2)
     arms = ("overlap", "non-overlap")
@@ -192,6 +193,7 @@ def test_nothing_is_trained_twice(mode, seeds, data, trained, tmp_path):
     assert {(c.data, c.epochs) for c, _ in trained} == {(data, 2)}
     assert [r.metrics for r in again(epochs=2)] == [r.metrics for r in first]
     assert len(trained) == len(first)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "some GPU")
     again(seeds=[5], arms=["overlap"], device="cuda", epochs=2)
     assert (len(trained), trained[-1][0].device) == (len(first) + 1, "cuda")
     with pytest.raises(RecordError, match=r"overlap-seed0.json holds another configuration; del"):

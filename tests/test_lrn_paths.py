@@ -1,14 +1,16 @@
-"""§3.3 Both paths of LRN against the slow loop in float64, forward and backward, and the fallback.
+"""§3.3 All paths of LRN against the slow loop in float64, forward and backward, and the fallback.
 
 test_layers.py holds the eager path against the same loop in more cases.
 """
 
+import functools
 import logging
+from functools import partial
 
 import pytest
 import torch
 
-from alexnet_repro import lrn_fast
+from alexnet_repro import lrn_fast, lrn_native
 from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
 
 
@@ -22,7 +24,7 @@ def loop(x, n, over_n):
     return torch.stack(out, 1)
 
 
-@pytest.mark.parametrize("path", ["eager", "compiled"])
+@pytest.mark.parametrize("path", ["eager", "native", "compiled"])
 @pytest.mark.parametrize(
     ("n", "over_n", "shape", "dtype", "layout", "tolerance"),
     [
@@ -50,11 +52,85 @@ def test_paths_equal_the_loop(path, n, over_n, shape, dtype, layout, tolerance):
 
 
 def test_the_rule_behind_auto():
-    assert lrn_fast.choose("auto", torch.device("cpu")) == "eager"
+    assert lrn_fast.choose("auto", torch.device("cpu")) == "native"
     assert lrn_fast.choose("auto", torch.device("cuda")) == "compiled"
+    assert lrn_fast.choose("auto", torch.device("mps")) == "eager"
     assert lrn_fast.choose("compiled", torch.device("cpu")) == "compiled"
-    with pytest.raises(ValueError, match="wants path auto, eager, compiled, got 'fast'"):
+    with pytest.raises(ValueError, match="wants path auto, eager, compiled, native, got 'fast'"):
         LocalResponseNorm(path="fast")
+    with pytest.raises(ValueError, match="wants path auto, eager, native, got 'compiled'"):
+        WithinMapNorm(path="compiled")
+
+
+def both_passes(norm, x):
+    x = x.detach().requires_grad_()
+    y = norm(x)
+    weights = torch.linspace(-1, 1, x.numel(), dtype=torch.float64).reshape(x.shape).to(x.dtype)
+    return y.detach(), torch.autograd.grad((y * weights).sum(), x)[0]
+
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+NORMS = [
+    *(partial(LocalResponseNorm, n, 0.1) for n in (1, 3, 5, 9)),
+    partial(LocalResponseNorm, 4, 0.1, alpha_over_n=True),
+    partial(LocalResponseNorm, 5, 0.1, groups=2),
+    *(partial(WithinMapNorm, size, 0.5) for size in (1, 3, 5, 15)),
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("shape", [(3, 8, 6, 5), (40, 24, 9, 9), (1, 2, 1, 1)])  # many blocks, one
+def test_native_equals_eager_in_float64(norm, layout, shape):
+    assert lrn_native.takes(torch.zeros(1), 0.75)  # it is the kernel that is tested
+    x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    x = x.contiguous(memory_format=layout)
+    found = both_passes(norm(path="native"), x)
+    for a, b in zip(found, both_passes(norm(path="eager"), x.double()), strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=3e-6, atol=3e-6)
+        assert a.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("norm", [NORMS[2], NORMS[-2]])
+def test_the_kernel_gives_the_same_bits_on_any_number_of_threads(norm):
+    x = torch.randn(40, 24, 9, 9, generator=torch.Generator().manual_seed(1))
+    threads, found = torch.get_num_threads(), []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        found.append(both_passes(norm(path="native"), x))
+    torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_the_kernel_passes_nan_on():
+    x = torch.ones(1, 8, 2, 2)
+    x[0, 4, 1, 1] = torch.nan
+    wanted = torch.zeros(1, 8, 2, 2, dtype=torch.bool)
+    wanted[0, 2:7, 1, 1] = True
+    for norm in (LocalResponseNorm(path="native"), LocalResponseNorm(path="eager")):
+        assert torch.equal(norm(x).isnan(), wanted)
+
+
+def test_a_damaged_kernel_is_built_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = lrn_native._built()
+    assert path.parent == tmp_path / "alexnet_repro"
+    assert [p.name for p in path.parent.iterdir()] == [path.name]  # nothing left behind
+    path.write_bytes(b"junk")
+    assert lrn_native._load(path).norm_forward
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_without_a_c_compiler_the_eager_path_goes_on_with_one_line(compiler, monkeypatch, caplog):
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setattr(lrn_native, "library", functools.cache(lrn_native.library.__wrapped__))
+    x = torch.randn(2, 7, 3, 3)
+    with caplog.at_level(logging.WARNING):
+        found = [LocalResponseNorm()(x) for _ in range(3)]
+        WithinMapNorm()(x)
+    assert torch.equal(found[0], LocalResponseNorm(path="eager")(x))
+    (line,) = (r.message for r in caplog.records)
+    assert line.startswith("LRN: no native kernel, going on with the eager path (")
 
 
 def test_without_a_compiler_the_eager_path_goes_on_with_one_line(monkeypatch, caplog):
@@ -72,10 +148,14 @@ def test_without_a_compiler_the_eager_path_goes_on_with_one_line(monkeypatch, ca
     ]
 
 
-@pytest.mark.parametrize("path", ["eager", "compiled"])
-@pytest.mark.parametrize("norm", ["lrn", "map"])
-def test_an_empty_batch_passes(path, norm):
-    layer = LocalResponseNorm(path=path) if norm == "lrn" else WithinMapNorm()
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(LocalResponseNorm(path=path) for path in ("eager", "compiled", "native")),
+        *(WithinMapNorm(path=path) for path in ("eager", "native")),
+    ],
+)
+def test_an_empty_batch_passes(layer):
     x = torch.zeros(0, 8, 3, 3, requires_grad=True)
     y = layer(x)
     y.sum().backward()
@@ -89,7 +169,7 @@ def test_a_block_at_a_time(n, over_n, layout, groups, monkeypatch):
     monkeypatch.setattr(lrn_fast, "CACHED", 50)  # 200 numbers of some rows: the last block is less
     x = torch.randn(3, 8, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     x = x.contiguous(memory_format=layout).requires_grad_()
-    norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n, groups=groups)
+    norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n, groups=groups, path="eager")
     wanted = torch.cat([loop(part, n, over_n) for part in x.chunk(groups, 1)], 1)
     found, weights = norm(x), torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape)
     torch.testing.assert_close(found, wanted)
@@ -105,7 +185,7 @@ def test_within_the_map_a_block_at_a_time(layout, monkeypatch):
     found = []
     for cached in (50, 1 << 18):  # two images, or all five
         monkeypatch.setattr(lrn_fast, "CACHED", cached)
-        y = WithinMapNorm(3, 0.5)(x)
+        y = WithinMapNorm(3, 0.5, path="eager")(x)
         found.append((y, *torch.autograd.grad((y * weights).sum(), x)))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 

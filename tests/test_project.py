@@ -127,7 +127,7 @@ def test_readme_names_commands_that_exist():
 
 def test_every_mutation_still_fits_the_code():
     for module, old, new, tests in mutations.MUTATIONS:
-        text = (ROOT / f"alexnet_repro/{module}.py").read_text()
+        text = (ROOT / "alexnet_repro" / mutations.file_of(module)).read_text()
         assert text.count(old) == 1, f"tests/mutations.py: {module}.py, {old!r}"
         assert old != new
         assert all((ROOT / f"tests/test_{name}.py").exists() for name in tests.split())

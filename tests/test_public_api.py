@@ -9,7 +9,7 @@ API = {
     "layers": {
         "LocalResponseNorm": "size=5, alpha=0.0001, beta=0.75, k=2.0, *, "
         "alpha_over_n=False, groups=1, path='auto'",
-        "WithinMapNorm": "size=5, alpha=0.001, beta=0.75",
+        "WithinMapNorm": "size=5, alpha=0.001, beta=0.75, *, path='auto'",
         "OverlappingMaxPool": "z=3, s=2, *, ceil_mode=True",
         "PaperDropout": "p=0.5",
     },
