@@ -52,12 +52,6 @@ def stock_norms(run: train._Run) -> None:
             setattr(run.net, name, Plain(module))
 
 
-def blocks(run: train._Run) -> None:
-    for module in run.net.children():
-        if isinstance(module, (LocalResponseNorm, WithinMapNorm)):
-            module.path = "eager"
-
-
 def usual_layout(run: train._Run) -> None:
     run.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
@@ -100,7 +94,6 @@ def as_it_is() -> Iterator[None]:
 # what stands in the place of a change: the change, what to do to a run before, around each epoch
 INSTEAD: dict[str, tuple[str, Callable, Callable]] = {
     "torch's operations": ("norms in C++", stock_norms, as_it_is),
-    "torch, a block at a time": ("norms in C++", blocks, as_it_is),
     "NCHW": ("channels last", usual_layout, as_it_is),
     "torch.optim.SGD, one by one": ("update over lists of tensors", one_by_one, as_it_is),
     "several passes": (

@@ -8,13 +8,15 @@ images, which nobody wants), over the measured rate of a convolution.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from side_by_side import SMALL, as_started, compare, multiply_adds, save, serve
 from torch import nn
 from torchvision.models import alexnet as torchvision_alexnet
 
 from alexnet_repro import model, spec
-from alexnet_repro.layers import LocalResponseNorm
+from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
 from alexnet_repro.optim import PaperSGD, parameter_groups
 from alexnet_repro.steps import loss_of
 
@@ -28,6 +30,28 @@ def stock_lrn(net: nn.Module) -> nn.Module:
             norm = nn.LocalResponseNorm(5, 5 * module.alpha, module.beta, module.k)
             setattr(net, name, norm)
     return net
+
+
+def kernel(name: str, batch: int, threads: int) -> dict:
+    """A net's step with its norms in C++, against those of torch, a block at a time."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    sides = []
+    for path in ("native", "eager"):
+        net = model.build(name, init="modern").to(memory_format=torch.channels_last)
+        for module in net.children():
+            if isinstance(module, (LocalResponseNorm, WithinMapNorm)):
+                module.path = path
+        optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
+        images = torch.randn(batch, 3, net.spec.input_size, net.spec.input_size)
+        labels = torch.zeros(batch, dtype=torch.int64)
+        sides.append(partial(step, loss_of(net), optimizer, images, labels, False))
+    row = compare(
+        f"train step of {name}, batch {batch}, norms in C++", *sides,
+        against="the same, norms a block at a time in torch", ship=1.1, stretch=1.2,
+    )  # fmt: skip
+    torch.set_num_threads(usual)
+    return row
 
 
 def step(loss_of_batch, optimizer, images, labels, bf16: bool) -> None:
@@ -102,6 +126,8 @@ def main() -> None:
             against="the same step, eager", ship=1.1, stretch=1.3,
         )
     )  # fmt: skip
+    rows += [kernel(name, 2 if SMALL else 128, 1) for name in ("mini-alexnet", "18pct")]
+    rows.append(kernel("alexnet", BATCH, torch.get_num_threads()))
     save("train_step", rows)
 
 
