@@ -58,15 +58,15 @@ def ratios(names: list[str], folder: Path | str = FOLDER) -> HTML:
                 {
                     "what": f"{html.escape(row['row'])}<br><small>against "
                     f"{html.escape(row['against'])}</small>",
-                    "ratio": f"{row['median']:.2f}<br><small>{low:.2f} to {high:.2f}, "
-                    f"n = {len(row['seconds'])}</small>",
+                    "ratio": f"{row['median']:.2f}<br><small>{low:.2f} to {high:.2f}"
+                    f"<br>n = {len(row['seconds'])}</small>",
                     "goal": f"{bound} {row['ship']:g}<br><small>stretch {row['stretch']:g}</small>",
                     "result": GLYPHS[row["word"]],
                     "over the floor": floor,
-                    "memory, MiB": " / ".join(_mib(peak) for peak in row["memory"]),
+                    "MiB": f"{_mib(row['memory'][0])}<br><small>{_mib(row['memory'][1])}</small>",
                 }
             )
-    right = ("ratio", "goal", "over the floor", "memory, MiB")
+    right = ("ratio", "goal", "over the floor", "MiB")
     text = html.escape(machine(names, folder))
     return HTML(
         table(rows, "Side by side: median, quartiles, goals", right=right)
