@@ -25,7 +25,8 @@ NONE = (
 def frame(folder: Path | str = performance.FOLDER) -> pd.DataFrame:
     """One row a case: images a second, share of both limits, hours of ILSVRC for the full nets.
 
-    A share is the time that the multiply-adds, or the bytes, cannot go below, over the time taken.
+    A share is the time that the multiply-adds, or the bytes, cannot go below, over the time taken;
+    the larger one bounds a step where it is more than half.
     """
     found = pd.DataFrame([_row(row) for row in performance.load("accelerator", folder)["rows"]])
     found.attrs["origin"] = f"Measured: {performance.machine(['accelerator'], folder)}"

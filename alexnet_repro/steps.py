@@ -37,10 +37,11 @@ def loss_of(net: nn.Module, kind: str = "eager") -> Loss:
     def eager(images: Tensor, labels: Tensor, masks: Sequence[Tensor | None] = ()) -> Tensor:
         for drop, mask in zip(drops, masks, strict=False):
             drop.mask = mask
-        loss = F.cross_entropy(net(images), labels)
-        for drop in drops:
-            drop.mask = None
-        return loss
+        try:
+            return F.cross_entropy(net(images), labels)
+        finally:
+            for drop in drops:
+                drop.mask = None
 
     if kind == "eager":
         return eager

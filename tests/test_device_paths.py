@@ -108,6 +108,15 @@ def test_a_compiler_that_fails_leaves_one_line_and_goes_on(monkeypatch, caplog):
     ]
 
 
+def test_an_error_leaves_no_mask_behind(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, mode: function)
+    net = model.build("mini-alexnet", init="modern")
+    loss = steps.loss_of(net, "compiled")
+    with pytest.raises(IndexError):
+        loss(torch.randn(2, 3, 24, 24), torch.tensor([0, 10]))  # there is no class 10
+    assert net.drop6.mask is None
+
+
 def test_tf32_is_set_on_demand_and_the_compiler_still_works():
     for on in (True, False):
         steps.set_tf32(on)
