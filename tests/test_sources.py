@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,6 +68,7 @@ def test_classes_alone_are_one_split_of_32_64_or_256_pixels(prepare, stored, sid
     assert prepare(files, side=8, force=True)["train"].images.shape == (3, 3, 8, 8)
 
 
+@pytest.mark.parametrize("by", ["torch", "Pillow"])
 @pytest.mark.parametrize(
     ("h", "w", "new_h", "new_w", "top", "left"),
     [  # side 8; the other side in proportion, rounded; half of what is over is cut, rounded down
@@ -74,7 +76,11 @@ def test_classes_alone_are_one_split_of_32_64_or_256_pixels(prepare, stored, sid
         (8, 11, 8, 11, 0, 1), (11, 8, 11, 8, 1, 0), (5, 6, 8, 10, 0, 1), (19, 19, 8, 8, 0, 0),
     ],
 )  # fmt: skip
-def test_rescale_and_centre_crop_by_slow_loops(h, w, new_h, new_w, top, left):
+def test_rescale_and_centre_crop_by_slow_loops(h, w, new_h, new_w, top, left, by, monkeypatch):
+    if by == "Pillow":
+        monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
+    else:
+        monkeypatch.setattr("PIL.Image.Image.resize", lambda *_: pytest.fail("not by torch"))
     assert (new_h, new_w) == (round(h * 8 / min(h, w)), round(w * 8 / min(h, w)))
     # no overshoot is clipped, so that it does not matter which direction comes first
     pixels = np.random.default_rng(h).integers(64, 192, (h, w, 3))
