@@ -41,10 +41,7 @@ class LocalResponseNorm(nn.Module):
         path: str = "auto",
     ) -> None:
         super().__init__()
-        if path not in lrn_fast.PATHS:
-            raise ValueError(
-                f"LocalResponseNorm wants path {', '.join(lrn_fast.PATHS)}, got {path!r}"
-            )
+        _want_path(path, "LocalResponseNorm")
         if size < 1 or k <= 0 or groups < 1:
             raise ValueError(
                 f"LocalResponseNorm wants size >= 1, k > 0 and groups >= 1, "
@@ -64,13 +61,9 @@ class LocalResponseNorm(nn.Module):
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         alpha = self.alpha / self.size if self.alpha_over_n else self.alpha
         with torch.autocast(x.device.type, enabled=False):
+            path = lrn_fast.choose(self.path, x.device)
             constants = (*self._reach(), self.groups, alpha, self.beta, self.k)
-            b = None
-            wanted = lrn_fast.choose(self.path, x.device)
-            if wanted == "compiled" and a.numel() and not torch.compiler.is_compiling():
-                b = lrn_fast.compiled(a, *constants)
-            if b is None:
-                b = lrn_fast.local_response_norm(a, *constants, native=wanted == "native")
+            b = lrn_fast.local_response_norm(a, *constants, path)
         return b.to(x.dtype)
 
     def _reach(self) -> tuple[int, int]:
@@ -91,16 +84,15 @@ class WithinMapNorm(nn.Module):
 
     b = a / (1 + alpha / size^2 * sum of squares)^beta, windows clipped at the border. In the
     original configuration (layers-145.cfg, rnorm) and in 18pct; the paper's text has no word of it.
-    Input and output N x C x H x W. path: "eager", "native" or "auto". First derivatives only, by
-    backward(), as LocalResponseNorm. Raises ValueError for an even size or input that is not 4-D.
+    Input and output N x C x H x W. path, and first derivatives only: as LocalResponseNorm.
+    Raises ValueError for an even size or input that is not 4-D.
     """
 
     def __init__(
         self, size: int = 5, alpha: float = 1e-3, beta: float = 0.75, *, path: str = "auto"
     ) -> None:
         super().__init__()
-        if path not in ("auto", "eager", "native"):
-            raise ValueError(f"WithinMapNorm wants path auto, eager, native, got {path!r}")
+        _want_path(path, "WithinMapNorm")
         if size < 1 or size % 2 == 0:
             raise ValueError(f"WithinMapNorm wants an odd size >= 1, got {size}")
         self.size, self.alpha, self.beta, self.path = size, alpha, beta, path
@@ -110,8 +102,8 @@ class WithinMapNorm(nn.Module):
         _want_maps(x, "WithinMapNorm")
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         with torch.autocast(x.device.type, enabled=False):
-            native = lrn_fast.choose(self.path, x.device) == "native"
-            b = lrn_fast.within_map_norm(a, self.size, self.alpha, self.beta, native)
+            path = lrn_fast.choose(self.path, x.device)
+            b = lrn_fast.within_map_norm(a, self.size, self.alpha, self.beta, path)
         return b.to(x.dtype)
 
 
@@ -191,6 +183,11 @@ class LocallyConnected2d(nn.Module):
             )
         y = torch.einsum("nkl,lok->nol", patches, self.weight)
         return y.unflatten(2, (self.out_side, self.out_side)) + self.bias
+
+
+def _want_path(path: str, who: str) -> None:
+    if path not in lrn_fast.PATHS:
+        raise ValueError(f"{who} wants path {', '.join(lrn_fast.PATHS)}, got {path!r}")
 
 
 def _want_maps(x: Tensor, who: str) -> None:

@@ -1,37 +1,33 @@
-"""§3.3 The normalisations of layers.py in few passes over memory.
+"""§3.3 The normalisations of layers.py in few passes over memory, by one of three paths.
 
 Path "eager": a block at a time, while it is in the processor's cache; only the input and the scale
 are kept for the backward pass, and two inverse square roots are the power at 0.75. "native"
-(lrn_native) is the same in one pass, in C++. "compiled", across channels only, has torch.compile
-fuse the formula into one kernel a pass, which needs a compiler (Triton on GPUs, a C++ compiler on
-CPUs) and some seconds at the first call of each shape. Inside somebody else's torch.compile or
-export, the formula is what is traced.
+(lrn_native) is the same in one pass, in C++. "compiled" (lrn_compiled) has torch.compile make such
+a pass of the formula. Inside somebody else's torch.compile or export, the formula is traced.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 import math
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from alexnet_repro import lrn_native
+from alexnet_repro import lrn_compiled, lrn_native
+from alexnet_repro.lrn_compiled import Windows, opposite
 
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
 PATHS = ("auto", "eager", "compiled", "native")
-Windows = dict[int, tuple[int, int]]  # dimension -> places before and after
-log = logging.getLogger(__name__)
 
 
 def choose(path: str, device: torch.device) -> str:
     """The rule behind "auto": compiled on a GPU, where Triton is at hand, native on a CPU.
 
-    "native" in turn is eager for float64, for another beta than 3/4, and without a C++ compiler.
+    "compiled" in turn is eager where torch.compile fails; "native" is, too, without a C++ compiler,
+    for float64 and for another beta than 3/4.
     """
     if path == "auto":
         return {"cuda": "compiled", "cpu": "native"}.get(device.type, "eager")
@@ -46,19 +42,21 @@ def local_response_norm(
     alpha: float,
     beta: float,
     k: float,
-    native: bool = False,
+    path: str = "eager",
 ) -> Tensor:
     """a * (k + alpha * sum of a^2 over channels i - before .. i + after)^-beta.
 
     a: N x C x H x W float32 or float64, finite; its channels are normalised in equal groups.
-    native: by norms.cpp, where it can be. Returns the shape, dtype and memory layout of a
-    (contiguous, where it has neither layout). The second derivative is not implemented: asking for
-    it raises RuntimeError.
+    Returns the shape, dtype and memory layout of a (contiguous, where it has neither layout). The
+    second derivative is not implemented: asking for it raises RuntimeError.
     """
     if torch.compiler.is_compiling():
-        return _formula(a, before, after, groups, alpha, beta, k)
+        # not a fifth dimension for the groups: it makes the kernel slower
+        windows = {1: (before, after)}
+        parts = [lrn_compiled.traced(x, windows, alpha, beta, k) for x in a.chunk(groups, 1)]
+        return torch.cat(parts, 1) if groups > 1 else parts[0]
     rows = functools.partial(_rows, groups=groups)
-    return _Norm.apply(a, rows, {2: (before, after)}, alpha, beta, k, native)
+    return _Norm.apply(a, rows, {2: (before, after)}, alpha, beta, k, path)
 
 
 def _layout(a: Tensor) -> torch.memory_format:
@@ -132,21 +130,17 @@ class _Norm(torch.autograd.Function):
     """a * (k + alpha * sum of a^2 over a window)^-beta. rows: a -> the view that windows are of."""
 
     @staticmethod
-    def forward(ctx, a, rows, windows, alpha, beta, k, native):
-        ctx.rows, ctx.windows, ctx.alpha, ctx.beta = rows, windows, alpha, beta
+    def forward(ctx, a, rows, windows, alpha, beta, k, path):
+        ctx.rows, ctx.windows, ctx.alpha, ctx.beta, ctx.path = rows, windows, alpha, beta, path
         a = a.contiguous(memory_format=_layout(a))
         out, scale = torch.empty_like(a), torch.empty_like(a)
         ctx.save_for_backward(a, scale)
-        ctx.native = native and lrn_native.takes(a, beta)
         if a.numel():
             x, y, s = rows(a), rows(out), rows(scale)
-            if ctx.native:
+            if path == "native" and lrn_native.takes(a, beta):
                 lrn_native.forward(x, y, s, windows, alpha, k)
-                return out
-            window = _Window(x, windows)
-            for i in _blocks(x):
-                torch.mul(window.sums(x[i], x[i]), alpha, out=s[i]).add_(k)
-                torch.mul(x[i], _power(s[i], beta), out=y[i])
+            elif path != "compiled" or not lrn_compiled.forward(x, y, s, windows, alpha, beta, k):
+                _forward(x, y, s, windows, alpha, beta, k)
         return out
 
     @staticmethod
@@ -156,78 +150,37 @@ class _Norm(torch.autograd.Function):
         out = torch.empty_like(a)
         if a.numel():
             grad = grad.contiguous(memory_format=_layout(a))
-            x, g, y, s = (ctx.rows(t) for t in (a, grad, out, scale))
-            # over the places whose windows hold the given one
-            windows = {d: (after, before) for d, (before, after) in ctx.windows.items()}
-            if ctx.native:
-                lrn_native.backward(x, g, s, y, windows, ctx.alpha)
-                return out, *[None] * 6
-            window = _Window(x, windows)
-            for i in _blocks(x):
-                own = torch.mul(g[i], _power(s[i], ctx.beta), out=y[i])
-                spread = window.sums(own / s[i], x[i])
-                own.addcmul_(x[i], spread, value=-2 * ctx.alpha * ctx.beta)
+            x, g, s, y = (ctx.rows(t) for t in (a, grad, scale, out))
+            windows, alpha, beta, path = opposite(ctx.windows), ctx.alpha, ctx.beta, ctx.path
+            if path == "native" and lrn_native.takes(a, beta):
+                lrn_native.backward(x, g, s, y, windows, alpha)
+            elif path != "compiled" or not lrn_compiled.backward(x, g, s, y, windows, alpha, beta):
+                _backward(x, g, s, y, windows, alpha, beta)
         return out, *[None] * 6
 
 
-def within_map_norm(
-    a: Tensor, size: int, alpha: float, beta: float, native: bool = False
-) -> Tensor:
+def _forward(x, y, s, windows, alpha, beta, k) -> None:
+    window = _Window(x, windows)
+    for i in _blocks(x):
+        torch.mul(window.sums(x[i], x[i]), alpha, out=s[i]).add_(k)
+        torch.mul(x[i], _power(s[i], beta), out=y[i])
+
+
+def _backward(x, g, s, y, windows, alpha, beta) -> None:
+    window = _Window(x, windows)
+    for i in _blocks(x):
+        own = torch.mul(g[i], _power(s[i], beta), out=y[i])
+        spread = window.sums(own / s[i], x[i])
+        own.addcmul_(x[i], spread, value=-2 * alpha * beta)
+
+
+def within_map_norm(a: Tensor, size: int, alpha: float, beta: float, path: str = "eager") -> Tensor:
     """a * (1 + alpha / size^2 * sum of a^2 over size x size places of the same map)^-beta.
 
     a: N x C x H x W float32 or float64, finite; size odd. Otherwise as local_response_norm.
     """
-    if torch.compiler.is_compiling():
-        # count_include_pad: the sum over the clipped window / size^2
-        means = F.avg_pool2d(a * a, size, 1, size // 2, count_include_pad=True)
-        return a * power(1 + alpha * means, beta)
     around = (size // 2, size // 2)
-    return _Norm.apply(a, _maps, {1: around, 2: around}, alpha / size**2, beta, 1.0, native)
-
-
-def compiled(
-    a: Tensor, before: int, after: int, groups: int, alpha: float, beta: float, k: float
-) -> Tensor | None:
-    """The formula as a compiled kernel; arguments and result as local_response_norm's.
-
-    None, and one line of log, where torch.compile does not work on this machine.
-    """
-    if _broken:
-        return None
-    try:
-        return _kernel()(a, before, after, groups, alpha, beta, k)
-    except (RuntimeError, ImportError, OSError) as error:
-        _broken.append(True)
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        log.warning("LRN: torch.compile failed, going on with the eager path (%s)", reason[0])
-        return None
-
-
-_broken: list[bool] = []
-
-
-@functools.cache
-def _kernel():
-    return torch.compile(_formula)
-
-
-def _formula(
-    a: Tensor, before: int, after: int, groups: int, alpha: float, beta: float, k: float
-) -> Tensor:
-    if groups > 1:  # not one path for both: a fifth dimension makes the kernel slower
-        parts = [_formula(part, before, after, 1, alpha, beta, k) for part in a.chunk(groups, 1)]
-        return torch.cat(parts, 1)
-    channels = a.shape[1]
-    squares = F.pad(a * a, (0, 0, 0, 0, before, after))
-    total = squares[:, :channels]
-    for offset in range(1, before + after + 1):
-        total = total + squares[:, offset : offset + channels]
-    return a * power(k + alpha * total, beta)
-
-
-def power(scale: Tensor, beta: float) -> Tensor:
-    """scale^-beta for autograd: r * r * r^-1/2, where r = scale^-1/2, at beta = 0.75."""
-    if beta == 0.75:
-        root = scale.rsqrt()
-        return root * root * root.rsqrt()
-    return scale.pow(-beta)
+    constants = alpha / size**2, beta, 1.0
+    if torch.compiler.is_compiling():
+        return lrn_compiled.traced(a, {2: around, 3: around}, *constants)
+    return _Norm.apply(a, _maps, {1: around, 2: around}, *constants, path)

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from alexnet_repro import lrn_fast, lrn_native
+from alexnet_repro import lrn_compiled, lrn_fast, lrn_native
 from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
 
 
@@ -48,7 +48,7 @@ def test_paths_equal_the_loop(path, n, over_n, shape, dtype, layout, tolerance):
     (found * weights.to(dtype)).sum().backward()
     torch.testing.assert_close(x.grad.double(), exact.grad, rtol=tolerance, atol=tolerance)
     if path == "compiled":
-        assert not lrn_fast._broken  # it was the compiled path that was tested
+        assert not lrn_compiled._broken  # it was the compiled path that was tested
 
 
 def test_the_rule_behind_auto():
@@ -58,8 +58,8 @@ def test_the_rule_behind_auto():
     assert lrn_fast.choose("compiled", torch.device("cpu")) == "compiled"
     with pytest.raises(ValueError, match="wants path auto, eager, compiled, native, got 'fast'"):
         LocalResponseNorm(path="fast")
-    with pytest.raises(ValueError, match="wants path auto, eager, native, got 'compiled'"):
-        WithinMapNorm(path="compiled")
+    with pytest.raises(ValueError, match="wants path auto, eager, compiled, native, got 'fast'"):
+        WithinMapNorm(path="fast")
 
 
 def both_passes(norm, x):
@@ -86,6 +86,22 @@ def test_native_equals_eager_in_float64(norm, layout, shape):
     x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
     x = x.contiguous(memory_format=layout)
     found = both_passes(norm(path="native"), x)
+    for a, b in zip(found, both_passes(norm(path="eager"), x.double()), strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=3e-6, atol=3e-6)
+        assert a.is_contiguous(memory_format=layout)
+
+
+ASYMMETRIC = partial(LocalResponseNorm, 4, 0.1, alpha_over_n=True, groups=2)
+OTHER_POWER = partial(LocalResponseNorm, 3, 0.1, beta=0.6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("norm", [ASYMMETRIC, OTHER_POWER, partial(WithinMapNorm, 3, 0.5)])
+def test_compiled_equals_eager_in_float64(norm, layout):
+    x = 3 * torch.randn(3, 8, 6, 5, generator=torch.Generator().manual_seed(1))
+    x = x.contiguous(memory_format=layout)
+    found = both_passes(norm(path="compiled"), x)
+    assert not lrn_compiled._broken
     for a, b in zip(found, both_passes(norm(path="eager"), x.double()), strict=True):
         torch.testing.assert_close(a.double(), b, rtol=3e-6, atol=3e-6)
         assert a.is_contiguous(memory_format=layout)
@@ -134,11 +150,11 @@ def test_without_a_c_compiler_the_eager_path_goes_on_with_one_line(compiler, mon
 
 
 def test_without_a_compiler_the_eager_path_goes_on_with_one_line(monkeypatch, caplog):
-    def broken():
+    def broken(formula):
         raise RuntimeError("no compiler\nlong story")
 
-    monkeypatch.setattr(lrn_fast, "_kernel", broken)
-    monkeypatch.setattr(lrn_fast, "_broken", [])
+    monkeypatch.setattr(lrn_compiled, "_program", broken)
+    monkeypatch.setattr(lrn_compiled, "_broken", [])
     x = torch.randn(2, 7, 3, 3)
     with caplog.at_level(logging.WARNING):
         found = [LocalResponseNorm(path="compiled")(x) for _ in range(3)]
@@ -148,11 +164,25 @@ def test_without_a_compiler_the_eager_path_goes_on_with_one_line(monkeypatch, ca
     ]
 
 
+def test_a_backward_pass_that_does_not_compile_goes_on_without(monkeypatch, caplog):
+    def no_backward(*_):
+        raise RuntimeError("no backward")
+
+    x = torch.randn(2, 7, 3, 3)
+    monkeypatch.setattr(lrn_compiled, "_broken", [])
+    monkeypatch.setattr(lrn_compiled, "_program", lambda formula: no_backward)
+    monkeypatch.setattr(lrn_compiled, "forward", lambda *_: False)
+    found = both_passes(LocalResponseNorm(path="compiled"), x)
+    assert "no backward" in caplog.text
+    for a, b in zip(found, both_passes(LocalResponseNorm(path="eager"), x), strict=True):
+        assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
         *(LocalResponseNorm(path=path) for path in ("eager", "compiled", "native")),
-        *(WithinMapNorm(path=path) for path in ("eager", "native")),
+        *(WithinMapNorm(path=path) for path in ("eager", "compiled", "native")),
     ],
 )
 def test_an_empty_batch_passes(layer):
@@ -196,6 +226,18 @@ def test_inside_another_compiler_the_formula_is_traced(norm):
     program = torch.export.export(norm, (x,))
     assert not any("Norm" in str(node.target) for node in program.graph.nodes)
     torch.testing.assert_close(program.module()(x), norm(x))
+
+
+@pytest.mark.parametrize("norm", [ASYMMETRIC(), OTHER_POWER(), WithinMapNorm(3, 0.5)])
+def test_inside_another_compiler_the_gradient_is_the_written_one(norm, monkeypatch):
+    x = torch.randn(2, 8, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    wanted = both_passes(norm, x)
+    program = torch.compile(norm, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(both_passes(program, x), wanted)
+    monkeypatch.setattr(lrn_compiled, "_gradient", lambda *_: 1 / 0)
+    torch._dynamo.reset()
+    with pytest.raises(Exception, match="division by zero"):
+        both_passes(torch.compile(norm, backend="aot_eager", fullgraph=True), x)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 3, 3), (2, 3, 1, 1), (1, 2, 1, 5)])
