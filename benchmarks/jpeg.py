@@ -1,4 +1,4 @@
-"""JPEG files to a prepared set of 256x256, against Pillow one after another.
+"""JPEG files to a prepared set of 256x256, against Pillow one after another; rescaling alone.
 
 The files are drawn and have the size of ILSVRC's usual ones. The floor is decoding alone, at full
 size, on all cores.
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from side_by_side import SMALL, compare, save, seconds
 
-from alexnet_repro import sources
+from alexnet_repro import decoding, sources
 
 COUNT = 8 if SMALL else 200
 
@@ -44,6 +44,25 @@ def by_pillow(files: list[Path]) -> np.ndarray:
     return out
 
 
+def rescaling() -> dict:
+    """Decoded pixels of one size to another, in one thread."""
+    pixels = np.array(Image.open(io.BytesIO(picture(1))))
+    times = 1 if SMALL else 50
+
+    def ours() -> None:
+        for _ in range(times):
+            decoding._rescaled(pixels, 256)
+
+    def pillow() -> None:
+        for _ in range(times):
+            np.asarray(Image.fromarray(pixels).resize((341, 256))).transpose(2, 0, 1).copy()
+
+    return compare(
+        f"rescale 500x375 to 341x256, {times} times", ours, pillow, against="Pillow", ship=2,
+        stretch=3,
+    )  # fmt: skip
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "source" / "train" / "one"
@@ -61,7 +80,7 @@ def main() -> None:
             against="Pillow, one after another", ship=1.5, stretch=2,
             floor=decode / (os.cpu_count() or 1),
         )  # fmt: skip
-    save("jpeg", [row])
+    save("jpeg", [row, rescaling()])
 
 
 if __name__ == "__main__":
