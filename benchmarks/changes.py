@@ -26,7 +26,7 @@ LIT = {"crop": 224, "flip": True, "colour_noise": "original"}
 # net, images, side, batch, threads, what the run changes
 CASES = [
     ("18pct", 8 if SMALL else 512, 32, 4 if SMALL else 128, 1, {}),
-    ("alexnet", 2 if SMALL else 48, 256, 1 if SMALL else 24, torch.get_num_threads(), LIT),
+    ("alexnet", 2 if SMALL else 32, 256, 1 if SMALL else 16, torch.get_num_threads(), LIT),
 ]
 
 

@@ -24,7 +24,7 @@ from alexnet_repro.evaluate import View
 from alexnet_repro.optim import PaperSGD, parameter_groups
 from alexnet_repro.steps import loss_of
 
-COUNT = 200 if SMALL else 1400
+COUNT = 200 if SMALL else 1024
 
 
 def ours(precision: str):

@@ -21,8 +21,8 @@ from alexnet_repro.steps import loss_of
 
 # net, images, side, batch, threads, what the run changes
 CASES = [
-    ("18pct", 2000, 32, 128, 1, {}),
-    ("mini-alexnet", 2000, 32, 128, 1, {"crop": 24, "flip": True}),
+    ("18pct", 1024, 32, 128, 1, {}),
+    ("mini-alexnet", 1024, 32, 128, 1, {"crop": 24, "flip": True}),
     ("alexnet", 96, 256, 32, 2, {"crop": 224, "flip": True, "colour_noise": "original"}),
 ]
 

@@ -25,6 +25,17 @@ def derived(a: torch.Tensor) -> torch.Tensor:
     return a * lrn_compiled._power(scale, 0.75)
 
 
+def against_derived(shape: tuple, step) -> dict:
+    """What writing the backward pass out wins."""
+    written = LocalResponseNorm(path="compiled")
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(derived(x), written(x), rtol=1e-4, atol=1e-4)
+    return compare(
+        f"LRN {'x'.join(map(str, shape))}, compiled", step(written), step(derived),
+        against="the gradient that torch.compile derives", ship=1.1, stretch=1.5,
+    )  # fmt: skip
+
+
 def main() -> None:
     rows = []
     rate = bandwidth(1 << 20 if SMALL else 1 << 26)
@@ -58,14 +69,8 @@ def main() -> None:
                 floor=5 * x.numel() * 4 / rate,
             )  # fmt: skip
             rows.append(row)
-        written = LocalResponseNorm(path="compiled")
-        torch.testing.assert_close(derived(x), written(x), rtol=1e-4, atol=1e-4)
-        rows.append(
-            compare(
-                f"LRN {'x'.join(map(str, shape))}, compiled", step(written), step(derived),
-                against="the gradient that torch.compile derives", ship=1.1, stretch=1.5,
-            )
-        )  # fmt: skip
+        if shape[1:] == SHAPES[0][1:]:
+            rows.append(against_derived(shape, step))
     save("lrn", rows)
 
 
