@@ -1,12 +1,13 @@
 """§4.1 A training batch cut, mirrored, centred and lit in one pass, and the next one ahead.
 
-Same numbers, bit for bit, as augment.apply_crops, View and RGBPCA.apply one after another. Those
-read and write the whole batch once each; here a block of images is finished while it is in the
-processor's cache.
+Same numbers, bit for bit, as augment.apply_crops, View and RGBPCA.apply one after another, which
+read and write the whole batch once each. batches.cpp does it row by row; where it cannot be
+compiled, numpy does, a block of images at a time while it is in the processor's cache.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet_repro import augment
+from alexnet_repro import augment, native
 
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
 T = TypeVar("T")
@@ -29,12 +30,13 @@ def batch(
     *,
     shift: Tensor | None = None,
     divisors: tuple[float, ...] = (),
+    threads: int | None = None,
 ) -> Tensor:
     """N x C x H x W uint8 -> N x C x crop_size x crop_size float32, contiguous, on the CPU.
 
     (cut and mirrored image - mean + shift) divided by each of divisors in turn. mean: C x crop x
-    crop for all, or N x C x crop x crop. shift: N x C, grey levels (RGBPCA.shift). Raises
-    ValueError for other images and for crops that do not fit.
+    crop for all, or N x C x crop x crop. shift: N x C, grey levels (RGBPCA.shift). threads: torch's
+    number, if not given. Raises ValueError for other images and for crops that do not fit.
     """
     if images.dtype != torch.uint8 or images.dim() != 4 or images.device.type != "cpu":
         raise ValueError(
@@ -43,28 +45,50 @@ def batch(
         )
     n, c = images.shape[:2]
     augment.check_draws(draws, n, images.shape, crop_size)
-    step = max(1, CACHED // (c * crop_size**2))
+    mean = mean.float().contiguous()
+    shift = None if shift is None else shift.float().contiguous()
+    # not channels last: writing that costs more here than the first convolution's own conversion
+    out = torch.empty(n, c, crop_size, crop_size)
+    kernel = native.library("batches")
+    if kernel:
+        arrays = [
+            images.contiguous(), mean, shift, torch.tensor(divisors, dtype=torch.float32),
+            draws.top.long().contiguous(), draws.left.long().contiguous(),
+            draws.flip.bool().contiguous(), out,
+        ]  # fmt: skip
+        sizes = (n, c, *images.shape[2:], crop_size, len(divisors))
+        kernel.batch(
+            *(ctypes.c_void_p(None if a is None else a.data_ptr()) for a in arrays),
+            *map(ctypes.c_int64, sizes),
+            ctypes.c_bool(mean.dim() == 4),
+            threads or torch.get_num_threads(),
+        )
+    else:
+        _in_numpy(images, draws, mean, shift, divisors, out)
+    return out
+
+
+def _in_numpy(images, draws, mean, shift, divisors, out) -> None:
     # numpy, not torch: it runs on this thread alone, while torch's second team of OpenMP threads
     # would spin beside the one that trains
-    source, centre = images.numpy(), mean.numpy()
+    n, c, side, _ = out.shape
+    step = max(1, CACHED // (c * side**2))
+    source, centre, whole = images.numpy(), mean.numpy(), out.numpy()
     colours = None if shift is None else shift.numpy()[:, :, None, None]
     places = list(zip(draws.top.tolist(), draws.left.tolist(), draws.flip.tolist(), strict=True))
-    # not channels last: writing that costs more here than the first convolution's own conversion
-    out = np.empty((n, c, crop_size, crop_size), np.float32)
-    cut = np.empty((min(step, n), c, crop_size, crop_size), np.uint8)
+    cut = np.empty((min(step, n), c, side, side), np.uint8)
     for start in range(0, n, step):
         block = slice(start, min(start + step, n))
         for i, (y, x, flip) in enumerate(places[block]):
-            crop = source[start + i, :, y : y + crop_size, x : x + crop_size]
+            crop = source[start + i, :, y : y + side, x : x + side]
             cut[i] = crop[..., ::-1] if flip else crop
-        seen = out[block]
+        seen = whole[block]
         seen[...] = cut[: len(seen)]
         seen -= centre if mean.dim() == 3 else centre[block]
         if colours is not None:
             seen += colours[block]
         for divisor in divisors:
             seen /= np.float32(divisor)
-    return torch.from_numpy(out)
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:

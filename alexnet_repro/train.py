@@ -227,7 +227,10 @@ def _seen(images, view, components, config, crops, colours, index=None) -> torch
     if index is not None:
         return resident.batch(images, index, draws, view.crop, mean, shift=shift, divisors=divisors)
     mean = mean.cpu()
-    x = augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
+    threads = 1 if torch.device(view.device).type == "cpu" else None  # the others train
+    x = augment_fast.batch(
+        images, draws, view.crop, mean, shift=shift, divisors=divisors, threads=threads
+    )
     return x.to(view.device)
 
 

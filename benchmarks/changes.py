@@ -61,7 +61,9 @@ def one_by_one(run: train._Run) -> None:
     run.optimizer = torch.optim.SGD(groups, 1e-4, 0.9, foreach=False)  # type: ignore[assignment]
 
 
-def in_several_passes(images, draws, crop_size, mean, *, shift=None, divisors=()) -> Tensor:
+def in_several_passes(
+    images, draws, crop_size, mean, *, shift=None, divisors=(), threads=None
+) -> Tensor:
     """augment_fast.batch as the plain functions do it."""
     x = augment.apply_crops(images, draws, crop_size).float() - mean
     if shift is not None:

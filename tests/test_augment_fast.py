@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_repro import augment, augment_fast, resident
+from alexnet_repro import augment, augment_fast, native, resident
 from alexnet_repro.augment import RGBPCA
 
 PCA = RGBPCA(torch.tensor([400.0, 1400.0, 14800.0]).double(), torch.eye(3).double()[:, [2, 0, 1]])
+
+
+@pytest.fixture(params=["C++", "numpy"], autouse=True)
+def by(request, monkeypatch):
+    if request.param == "numpy":
+        monkeypatch.setattr(native, "library", lambda name: None)
+    else:
+        assert native.library("batches")
+        monkeypatch.setattr(augment_fast, "_in_numpy", lambda *_: pytest.fail("not in C++"))
 
 
 @pytest.mark.parametrize(
@@ -31,9 +40,28 @@ def test_equals_the_three_steps_bit_for_bit(n, side, crop, reading, scale):
         shift = PCA.shift(alphas, reading=reading).float()
         divisors = ((1.1,) if reading == "original" else ()) + divisors
     wanted = wanted / scale
-    found = augment_fast.batch(images, draws, crop, mean, shift=shift, divisors=divisors)
-    assert torch.equal(found, wanted)
-    assert found.is_contiguous()
+    for threads in (None, 1, 3):
+        found = augment_fast.batch(
+            images, draws, crop, mean, shift=shift, divisors=divisors, threads=threads
+        )
+        assert torch.equal(found, wanted)
+        assert found.is_contiguous()
+
+
+def test_views_and_other_dtypes_are_taken():
+    images = torch.randint(0, 256, (6, 8, 8, 3), dtype=torch.uint8).permute(0, 3, 1, 2)[::2]
+    draws = augment.draw_crops(3, 8, 5, torch.Generator().manual_seed(0))
+    mean = torch.rand(3, 10, 10).double()[:, ::2, ::2]
+    shift = torch.rand(3, 3).double().t()
+    found = augment_fast.batch(images, draws, 5, mean, shift=shift)
+    wanted = augment.apply_crops(images, draws, 5).float() - mean.float()
+    assert torch.equal(found, wanted + shift.float()[:, :, None, None])
+
+
+def test_an_empty_batch_is_one():
+    draws = augment.draw_crops(0, 8, 5, torch.Generator().manual_seed(0))
+    images = torch.zeros(0, 3, 8, 8, dtype=torch.uint8)
+    assert augment_fast.batch(images, draws, 5, torch.zeros(3, 5, 5)).shape == (0, 3, 5, 5)
 
 
 def test_a_mean_for_each_image():

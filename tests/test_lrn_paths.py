@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from alexnet_repro import lrn_compiled, lrn_fast, lrn_native
+from alexnet_repro import lrn_compiled, lrn_fast, lrn_native, native
 from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
 
 
@@ -129,24 +129,26 @@ def test_the_kernel_passes_nan_on():
 
 def test_a_damaged_kernel_is_built_again(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = lrn_native._built()
+    source = native.Path(native.__file__).with_name("norms.cpp")
+    path = native._built(source)
     assert path.parent == tmp_path / "alexnet_repro"
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # nothing left behind
     path.write_bytes(b"junk")
-    assert lrn_native._load(path).norm_forward
+    assert native._load(source).norm_forward
 
 
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
 def test_without_a_c_compiler_the_eager_path_goes_on_with_one_line(compiler, monkeypatch, caplog):
     monkeypatch.setenv("CXX", compiler)
-    monkeypatch.setattr(lrn_native, "library", functools.cache(lrn_native.library.__wrapped__))
+    for module in (native, lrn_native):
+        monkeypatch.setattr(module, "library", functools.cache(module.library.__wrapped__))
     x = torch.randn(2, 7, 3, 3)
     with caplog.at_level(logging.WARNING):
         found = [LocalResponseNorm()(x) for _ in range(3)]
         WithinMapNorm()(x)
     assert torch.equal(found[0], LocalResponseNorm(path="eager")(x))
     (line,) = (r.message for r in caplog.records)
-    assert line.startswith("LRN: no native kernel, going on with the eager path (")
+    assert line.startswith("norms.cpp: not compiled, going on without, more slowly (")
 
 
 def test_without_a_compiler_the_eager_path_goes_on_with_one_line(monkeypatch, caplog):

@@ -1,0 +1,71 @@
+"""The C++ sources of this package, compiled on this machine at their first use.
+
+Needs a C++ compiler with OpenMP (g++, or what CXX names). A library lies in the user's cache
+folder, under a name that changes with the source, the compiler and the processor. Without, the
+same is done by torch or numpy, more slowly.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -shared -fPIC".split()
+log = logging.getLogger(__name__)
+
+
+@functools.cache
+def library(name: str) -> ctypes.CDLL | None:
+    """<name>.cpp, compiled. None, and one line of log, where it cannot be had."""
+    source = Path(__file__).with_name(f"{name}.cpp")
+    try:
+        return _load(source)
+    except (OSError, subprocess.SubprocessError) as error:
+        log.warning("%s: not compiled, going on without, more slowly (%s)", source.name, error)
+        return None
+
+
+def _built(source: Path) -> Path:
+    """Where the compiled library lies, after compiling it if need be."""
+    compiler = os.environ.get("CXX", "g++")
+    version = subprocess.run([compiler, "--version"], check=True, capture_output=True).stdout
+    digest = hashlib.sha256(source.read_bytes() + version + _processor())
+    digest.update(" ".join([compiler, *FLAGS]).encode())
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alexnet_repro"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        folder = Path(tempfile.mkdtemp(prefix="alexnet_repro-"))
+    path = folder / f"{source.stem}-{digest.hexdigest()[:16]}.so"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            new = Path(name) / path.name
+            command = [compiler, *FLAGS, str(source), "-o", str(new)]
+            subprocess.run(command, check=True, capture_output=True)
+            new.replace(path)  # at once: other processes may be at the same
+    return path
+
+
+def _load(source: Path) -> ctypes.CDLL:
+    path = _built(source)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:  # a damaged file: once more
+        path.unlink()
+        return ctypes.CDLL(str(_built(source)))
+
+
+def _processor() -> bytes:
+    """What -march=native depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_bytes().splitlines()
+    except OSError:
+        return platform.processor().encode()
+    return b"".join(sorted({x for x in lines if x.startswith((b"model name", b"flags"))}))
