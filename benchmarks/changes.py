@@ -25,8 +25,8 @@ from alexnet_repro.steps import loss_of
 LIT = {"crop": 224, "flip": True, "colour_noise": "original"}
 # net, images, side, batch, threads, what the run changes
 CASES = [
-    ("18pct", 8 if SMALL else 512, 32, 4 if SMALL else 128, 1, {}),
-    ("alexnet", 2 if SMALL else 32, 256, 1 if SMALL else 16, torch.get_num_threads(), LIT),
+    ("18pct", 8 if SMALL else 384, 32, 4 if SMALL else 128, 1, {}),
+    ("alexnet", 2 if SMALL else 24, 256, 1 if SMALL else 12, torch.get_num_threads(), LIT),
 ]
 
 

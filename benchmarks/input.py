@@ -23,7 +23,7 @@ from alexnet_repro.steps import loss_of
 CASES = [
     ("18pct", 1024, 32, 128, 1, {}),
     ("mini-alexnet", 1024, 32, 128, 1, {"crop": 24, "flip": True}),
-    ("alexnet", 96, 256, 32, 2, {"crop": 224, "flip": True, "colour_noise": "original"}),
+    ("alexnet", 64, 256, 32, 2, {"crop": 224, "flip": True, "colour_noise": "original"}),
 ]
 
 

@@ -183,7 +183,7 @@ def save(name: str, rows: list[dict], device: str = "cpu") -> Path | None:
 
 def bandwidth(size: int = 1 << 26) -> float:
     """Bytes a second of reading and writing memory, by copying."""
-    a = torch.zeros(size)
+    a = torch.ones(size)  # zeros may be one page, read again and again
     b = torch.empty_like(a)
     best = min(seconds(lambda: b.copy_(a)) for _ in range(5))
     return 2 * a.numel() * a.element_size() / best

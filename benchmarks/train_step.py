@@ -20,7 +20,7 @@ from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
 from alexnet_repro.optim import PaperSGD, parameter_groups
 from alexnet_repro.steps import loss_of
 
-BATCH = 2 if SMALL else 48
+BATCH = 2 if SMALL else 40
 
 
 def stock_lrn(net: nn.Module) -> nn.Module:
