@@ -46,6 +46,11 @@ def _ran(formula, *arguments) -> bool:
     if _broken:
         return False
     try:
+        # for any batch, but one size of maps: faster than a program for all sizes
+        for tensor in arguments:
+            if isinstance(tensor, Tensor):
+                torch._dynamo.maybe_mark_dynamic(tensor, 0)
+                torch._dynamo.mark_static(tensor, [1, 2, 3])
         _program(formula)(*arguments)
         return True
     except (RuntimeError, ImportError, OSError) as error:

@@ -32,6 +32,7 @@ MUTATIONS = [
     ("lrn_fast", "rows.new_zeros", "rows.new_ones", "layers"),
     ("lrn_fast", "{1: around, 2: around}", "{1: around}", "layers"),
     ("lrn_fast", "root.rsqrt().mul_(root).mul_(root)", "root.rsqrt().mul_(root)", "layers"),
+    ("lrn_compiled", "maybe_mark_dynamic(tensor, 0)", "mark_static(tensor, 0)", "lrn_paths"),
     ("lrn_compiled", "+ [before, after])", "+ [after, before])", "lrn_paths"),
     ("lrn_compiled", "own - 2 * alpha", "own - alpha", "lrn_paths"),
     ("lrn_compiled", "own / scale * a", "own * a", "lrn_paths"),

@@ -107,6 +107,18 @@ def test_compiled_equals_eager_in_float64(norm, layout):
         assert a.is_contiguous(memory_format=layout)
 
 
+def test_one_program_for_any_batch():
+    torch._dynamo.reset()
+    norm = LocalResponseNorm(path="compiled")
+    for n in (3, 3, 7, 5):  # the second call meets what the first one left
+        both_passes(norm, torch.randn(n, 6, 4, 4))
+        if n == 3:
+            torch._dynamo.utils.counters.clear()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 0
+    both_passes(norm, torch.randn(3, 10, 4, 4))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+
+
 @pytest.mark.parametrize("norm", [NORMS[2], NORMS[-2]])
 def test_the_kernel_gives_the_same_bits_on_any_number_of_threads(norm):
     x = torch.randn(40, 24, 9, 9, generator=torch.Generator().manual_seed(1))
