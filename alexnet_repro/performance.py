@@ -50,9 +50,8 @@ def ratios(names: list[str], folder: Path | str = FOLDER) -> HTML:
     rows = []
     for name in names:
         for row in load(name, folder)["rows"]:
-            ours = sorted(pair[0] for pair in row["seconds"])[len(row["seconds"]) // 2]
             low, high = row["quartiles"]
-            floor = f"{ours / row['floor']:.1f}×" if row["floor"] else "–"
+            floor = f"{row['over the floor']:.1f}×" if row["over the floor"] else "–"
             bound = "≤" if row["lower"] else "≥"
             rows.append(
                 {

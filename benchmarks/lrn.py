@@ -9,7 +9,7 @@ one.
 from __future__ import annotations
 
 import torch
-from side_by_side import SMALL, bandwidth, compare, save, seconds
+from side_by_side import SMALL, compare, copying, save, seconds
 from torch import nn
 
 from alexnet_repro import lrn_compiled
@@ -38,7 +38,6 @@ def against_derived(shape: tuple, step) -> dict:
 
 def main() -> None:
     rows = []
-    rate = bandwidth(1 << 20 if SMALL else 1 << 26)
     for shape in SHAPES:
         shape = (2, *shape[1:]) if SMALL else shape
         x = 50 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -66,7 +65,7 @@ def main() -> None:
             row = compare(
                 f"LRN {'x'.join(map(str, shape))}, {path}", step(ours), layouts[faster],
                 against=f"torch.nn.LocalResponseNorm, {faster}", ship=ship, stretch=stretch,
-                floor=5 * x.numel() * 4 / rate,
+                floor=copying(5 * x.numel() * 4),
             )  # fmt: skip
             rows.append(row)
         if shape[1:] == SHAPES[0][1:]:

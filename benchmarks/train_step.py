@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from side_by_side import SMALL, as_started, compare, multiply_adds, save, serve
+from side_by_side import SMALL, as_started, compare, multiplying, save, serve
 from torch import nn
 from torchvision.models import alexnet as torchvision_alexnet
 
@@ -85,7 +85,7 @@ def main() -> None:
         return
     macs = spec.trace(spec.get("alexnet"))["macs"]
     work = (3 * macs.sum() - macs.iloc[0]) * BATCH
-    floor = work / multiply_adds()
+    floor = multiplying(work)
     fast = torch.cpu._is_avx512_bf16_supported()
     few = BATCH if fast else max(1, BATCH // 8)  # emulated bf16 is slow
     mine = ours()
@@ -118,7 +118,7 @@ def main() -> None:
             f"train step, batch {few}, bf16", ours(n=few, bf16=True),
             stock(torchvision_alexnet(), few), against="torchvision's AlexNet, fp32",
             ship=1.6, stretch=1.9,
-            floor=work * few / BATCH / multiply_adds(torch.bfloat16 if fast else torch.float32),
+            floor=multiplying(work * few / BATCH, torch.bfloat16 if fast else torch.float32),
         ),
     ]  # fmt: skip
     rows.append(
