@@ -97,7 +97,7 @@ def as_it_is() -> Iterator[None]:
 INSTEAD: dict[str, tuple[str, Callable, Callable]] = {
     "torch's operations": ("norms in C++", stock_norms, as_it_is),
     "NCHW": ("channels last", usual_layout, as_it_is),
-    "torch.optim.SGD, one by one": ("update over lists of tensors", one_by_one, as_it_is),
+    "torch.optim.SGD, one by one": ("update in one pass", one_by_one, as_it_is),
     "several passes": (
         "batches in one pass", lambda run: None, slow(augment_fast, "batch", in_several_passes),
     ),

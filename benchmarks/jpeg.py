@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from side_by_side import SMALL, Floor, compare, save, seconds
+from side_by_side import SMALL, compare, save, seconds
 
 from alexnet_repro import decoding, sources
 
@@ -81,7 +81,7 @@ def main() -> None:
         row = compare(
             f"{COUNT} JPEG files to 256x256", ours, lambda: by_pillow(files),
             against="Pillow, one after another", ship=1.5, stretch=2,
-            floor=Floor(decoding_alone),
+            floor=decoding_alone,
         )  # fmt: skip
     save("jpeg", [row, rescaling()])
 

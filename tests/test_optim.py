@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_repro import model
+from alexnet_repro import model, optim
 from alexnet_repro.optim import PaperSGD, parameter_groups, set_rate
 
 RATES = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001]  # drops before steps 4 and 6
@@ -32,7 +32,8 @@ def printed(w, rates, momentum=0.9, decay=DECAY):
 
 def descend(optimizer_class, rates, **options):
     w = torch.tensor([0.7, -0.2, 0.4], dtype=torch.float64, requires_grad=True)
-    optimizer = optimizer_class([w], lr=rates[0], momentum=0.9, weight_decay=DECAY, **options)
+    options = {"momentum": 0.9, **options}
+    optimizer = optimizer_class([w], lr=rates[0], weight_decay=DECAY, **options)
     seen = []
     for rate in rates:
         optimizer.param_groups[0]["lr"] = rate
@@ -47,6 +48,31 @@ def test_equals_the_printed_rule_with_decay_and_drops():
     want = printed([0.7, -0.2, 0.4], RATES)
     torch.testing.assert_close(descend(PaperSGD, RATES), want, rtol=1e-12, atol=1e-12)
     assert not torch.allclose(printed([0.7, -0.2, 0.4], RATES, decay=0.0), want)
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_other_devices_and_no_momentum(momentum, monkeypatch):
+    want = printed([0.7, -0.2, 0.4], RATES, momentum)
+    found = descend(PaperSGD, RATES, momentum=momentum)
+    torch.testing.assert_close(found, want, rtol=1e-12, atol=1e-12)
+    # what devices without torch's fused rule do
+    torch_rule = optim.sgd
+    monkeypatch.setattr(
+        optim, "sgd", lambda *a, **k: torch_rule(*a, **{**k, "foreach": True, "fused": False})
+    )
+    found = descend(PaperSGD, RATES, momentum=momentum)
+    torch.testing.assert_close(found, want, rtol=1e-12, atol=1e-12)
+
+
+def test_a_small_rate_keeps_its_digits():
+    w = torch.full((1000,), 0.5, requires_grad=True)
+    optimizer = PaperSGD([w], lr=1e-7)
+    w.grad = torch.full_like(w, 3.0)
+    optimizer.step()
+    velocity = -1e-7 * (5e-4 * 0.5 + 3)
+    torch.testing.assert_close(
+        optimizer.state[w]["velocity"], torch.full_like(w, velocity), rtol=1e-6, atol=0
+    )
 
 
 def test_two_steps_by_hand_with_the_default_constants():
