@@ -30,13 +30,12 @@ def batch(
     *,
     shift: Tensor | None = None,
     divisors: tuple[float, ...] = (),
-    threads: int | None = None,
 ) -> Tensor:
     """N x C x H x W uint8 -> N x C x crop_size x crop_size float32, contiguous, on the CPU.
 
     (cut and mirrored image - mean + shift) divided by each of divisors in turn. mean: C x crop x
-    crop for all, or N x C x crop x crop. shift: N x C, grey levels (RGBPCA.shift). threads: torch's
-    number, if not given. Raises ValueError for other images and for crops that do not fit.
+    crop for all, or N x C x crop x crop. shift: N x C, grey levels (RGBPCA.shift). Raises
+    ValueError for other images and for crops that do not fit.
     """
     if images.dtype != torch.uint8 or images.dim() != 4 or images.device.type != "cpu":
         raise ValueError(
@@ -61,7 +60,7 @@ def batch(
             *(ctypes.c_void_p(None if a is None else a.data_ptr()) for a in arrays),
             *map(ctypes.c_int64, sizes),
             ctypes.c_bool(mean.dim() == 4),
-            threads or torch.get_num_threads(),
+            torch.get_num_threads(),
         )
     else:
         _in_numpy(images, draws, mean, shift, divisors, out)
@@ -69,8 +68,6 @@ def batch(
 
 
 def _in_numpy(images, draws, mean, shift, divisors, out) -> None:
-    # numpy, not torch: it runs on this thread alone, while torch's second team of OpenMP threads
-    # would spin beside the one that trains
     n, c, side, _ = out.shape
     step = max(1, CACHED // (c * side**2))
     source, centre, whole = images.numpy(), mean.numpy(), out.numpy()
@@ -89,6 +86,14 @@ def _in_numpy(images, draws, mean, shift, divisors, out) -> None:
             seen += colours[block]
         for divisor in divisors:
             seen /= np.float32(divisor)
+
+
+def supply(items: Iterable[T], device: torch.device) -> Iterator[T]:
+    """The batches, for a net on that device: on a GPU each is made while the last one is used.
+
+    On a CPU a second thread took as much from those that train as it gave; all make the next batch.
+    """
+    return iter(items) if device.type == "cpu" else ahead(items)
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:

@@ -115,10 +115,9 @@ def shares(
     """Columns kind, ms, per cent of the step, floor ms: its layers by what they do."""
     kinds = {
         "conv": "convolutions", "norm": "normalisations", "pool": "pooling", "relu": "ReLU",
-        "fc": "fully connected", "drop": "dropout", "update": "update",
+        "fc": "fully connected", "drop": "dropout", "update": "update", "input": "input",
     }  # fmt: skip
     frame = breakdown(net, precision, folder)
-    frame = frame[frame["part"] != "input"]  # hidden behind the step
     kind = frame["part"].str.extract(f"^({'|'.join(kinds)})", expand=False).map(kinds)
     total = frame.assign(kind=kind.fillna("rest"), ms=frame["forward, ms"] + frame["backward, ms"])
     found = total.groupby("kind", sort=False)[["ms", "floor, ms"]].sum()
@@ -157,14 +156,14 @@ def growth(folder: Path | str = FOLDER) -> pd.DataFrame:
     return _from(frame, "growth", folder)
 
 
-def hidden(folder: Path | str = FOLDER) -> pd.DataFrame:
-    """Input alone, and its share of an epoch's time that training does not hide."""
+def input_share(folder: Path | str = FOLDER) -> pd.DataFrame:
+    """Input alone, and its share of an epoch's time."""
     rows = [
         {
             "net": row["net"],
             "threads": row["threads"],
             "images/s, input alone": f"{row['images a second alone']:,.0f}",
-            "not hidden, %": f"{100 * row['share not hidden']:.1f} "
+            "of an epoch, %": f"{100 * row['share of an epoch']:.1f} "
             f"({100 * row['quartiles'][0]:.1f} to {100 * row['quartiles'][1]:.1f})",
             "n": len(row["shares"]),
         }

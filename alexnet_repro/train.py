@@ -187,7 +187,8 @@ def _epoch(run: _Run, epoch: int) -> bool:
 
     starts = range(0, len(order), config.batch)
     bar = tqdm(
-        augment_fast.ahead(map(batch, starts)), f"epoch {epoch + 1}/{config.epochs}",
+        augment_fast.supply(map(batch, starts), torch.device(run.view.device)),
+        f"epoch {epoch + 1}/{config.epochs}",
         total=len(starts), unit="batch", disable=run.quiet, leave=False,
     )  # fmt: skip
     loss = torch.zeros(())
@@ -227,10 +228,7 @@ def _seen(images, view, components, config, crops, colours, index=None) -> torch
     if index is not None:
         return resident.batch(images, index, draws, view.crop, mean, shift=shift, divisors=divisors)
     mean = mean.cpu()
-    threads = 1 if torch.device(view.device).type == "cpu" else None  # the others train
-    x = augment_fast.batch(
-        images, draws, view.crop, mean, shift=shift, divisors=divisors, threads=threads
-    )
+    x = augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
     return x.to(view.device)
 
 

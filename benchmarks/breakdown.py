@@ -104,7 +104,7 @@ def layers(name: str, batch: int, threads: int, precision: str = "fp32") -> list
     def prepare() -> None:
         draws = augment.draw_crops(batch, whole, side, generator)
         shift = IMAGENET.shift(IMAGENET.draw(batch, generator), reading="original").float()
-        augment_fast.batch(raw, draws, side, mean, shift=shift, divisors=(1.1,), threads=1)
+        augment_fast.batch(raw, draws, side, mean, shift=shift, divisors=(1.1,))
 
     add("input", median(prepare))
     return rows

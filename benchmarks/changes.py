@@ -61,9 +61,7 @@ def one_by_one(run: train._Run) -> None:
     run.optimizer = torch.optim.SGD(groups, 1e-4, 0.9, foreach=False)  # type: ignore[assignment]
 
 
-def in_several_passes(
-    images, draws, crop_size, mean, *, shift=None, divisors=(), threads=None
-) -> Tensor:
+def in_several_passes(images, draws, crop_size, mean, *, shift=None, divisors=()) -> Tensor:
     """augment_fast.batch as the plain functions do it."""
     x = augment.apply_crops(images, draws, crop_size).float() - mean
     if shift is not None:
@@ -101,8 +99,9 @@ INSTEAD: dict[str, tuple[str, Callable, Callable]] = {
     "several passes": (
         "batches in one pass", lambda run: None, slow(augment_fast, "batch", in_several_passes),
     ),
-    "when its turn comes": (
-        "next batch on a second thread", lambda run: None, slow(augment_fast, "ahead", iter),
+    "by a second thread meanwhile": (
+        "batches made in turn", lambda run: None,
+        slow(augment_fast, "supply", lambda items, device: augment_fast.ahead(items)),
     ),
 }  # fmt: skip
 

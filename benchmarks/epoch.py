@@ -1,6 +1,6 @@
 """One training epoch of the four-layer CIFAR-10 net, against ImageFolder and DataLoader.
 
-The same net and batch, one torch thread each; ours makes its batches on a second thread, is
+The same net and batch, one torch thread each; ours has its images in memory, is
 channels last and does not decay biases. Images of the drawn data set (32x32), as PNG files for
 ImageFolder, so that decoding is what it is for a user. Evaluation is left out on both sides.
 """

@@ -1,7 +1,7 @@
-"""Input: images a second alone, and the share of the training time that is not hidden behind it.
+"""Input: images a second alone, and the share of the training time that it takes.
 
-An epoch as it is trained, the next batch made by a second thread, against the same epoch with all
-batches ready before it starts. No goal; the share should be near zero.
+An epoch as it is trained against the same epoch with all batches ready before it starts. No goal;
+the share should be near zero.
 """
 
 from __future__ import annotations
@@ -56,39 +56,39 @@ def prepared(
 
 def measure(name: str, count: int, side: int, batch: int, threads: int, changes: dict) -> dict:
     run = prepared(name, count, side, batch, threads, changes)
-    ahead = augment_fast.ahead
+    supply = augment_fast.supply
     ready: list = []
 
-    def keep(items):
+    def keep(items, device):
         ready.extend(items)
         return ready
 
     def epoch(source) -> None:
-        augment_fast.ahead = source
+        augment_fast.supply = source
         try:
             train._epoch(run, 0)
         finally:
-            augment_fast.ahead = ahead
+            augment_fast.supply = supply
 
     epoch(keep)  # warms up and makes the batches
 
-    def drain(items):
+    def drain(items, device):
         return [None for _ in items][:0]
 
     alone = min(seconds(lambda: epoch(drain)) for _ in range(3)) / count
     shares = []
     for i in range(PAIRS):
-        order = [("made", ahead), ("ready", lambda items: ready)]
+        order = [("made", supply), ("ready", lambda items, device: ready)]
         took = {n: seconds(lambda s=s: epoch(s)) for n, s in (order if i % 2 else order[::-1])}
         shares.append(1 - took["ready"] / took["made"])
     low, median, high = np.quantile(shares, [0.25, 0.5, 0.75]).tolist()
     row = {
-        "net": name, "images a second alone": 1 / alone, "share not hidden": median,
+        "net": name, "images a second alone": 1 / alone, "share of an epoch": median,
         "quartiles": [low, high], "shares": shares, "threads": threads,
     }  # fmt: skip
     print(
-        f"{name}: {1 / alone:,.0f} images/s of input alone (no goal), share of an epoch not "
-        f"hidden {100 * median:.1f} % ({100 * low:.1f} to {100 * high:.1f}, {PAIRS} pairs)"
+        f"{name}: {1 / alone:,.0f} images/s of input alone (no goal), share of an epoch "
+        f"{100 * median:.1f} % ({100 * low:.1f} to {100 * high:.1f}, {PAIRS} pairs)"
     )
     return row
 

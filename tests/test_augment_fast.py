@@ -40,12 +40,13 @@ def test_equals_the_three_steps_bit_for_bit(n, side, crop, reading, scale):
         shift = PCA.shift(alphas, reading=reading).float()
         divisors = ((1.1,) if reading == "original" else ()) + divisors
     wanted = wanted / scale
-    for threads in (None, 1, 3):
-        found = augment_fast.batch(
-            images, draws, crop, mean, shift=shift, divisors=divisors, threads=threads
-        )
+    usual = torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found = augment_fast.batch(images, draws, crop, mean, shift=shift, divisors=divisors)
         assert torch.equal(found, wanted)
         assert found.is_contiguous()
+    torch.set_num_threads(usual)
 
 
 def test_views_and_other_dtypes_are_taken():
@@ -121,6 +122,16 @@ def test_ahead_keeps_the_order_and_makes_the_next_item_meanwhile():
             assert (item + 1, False) in threads  # the next one is there already
     assert found == list(range(5))
     assert list(augment_fast.ahead([])) == []
+
+
+@pytest.mark.parametrize(("device", "meanwhile"), [("cpu", False), ("cuda", True)])
+def test_batches_are_made_meanwhile_for_a_gpu_and_in_turn_for_a_cpu(device, meanwhile):
+    made = []
+    for item in augment_fast.supply(
+        map(lambda i: made.append(i) or i, range(3)), torch.device(device)
+    ):
+        time.sleep(0.02)
+        assert len(made) == min(3, item + 1 + meanwhile)
 
 
 def test_ahead_passes_an_error_on():

@@ -25,6 +25,6 @@ def test_benchmark_runs_small(path):
     alone = {  # nothing beside them
         "accelerator": r"images/s \(no goal\)",
         "breakdown": r"\d ms", "changes": r"takes \d+\.\d\dx the time", "growth": r"\d ms",
-        "input": r"not hidden -?\d", "report": r"\d s, our time \(n = 1\); ship 60 s",
+        "input": r"share of an epoch -?\d", "report": r"\d s, our time \(n = 1\); ship 60 s",
     }  # fmt: skip
     assert re.search(alone.get(path.stem, r"\d\.\d\dx our time.*; ship \d"), done.stdout)

@@ -51,13 +51,18 @@ def test_summary_counts_and_names_the_misses():
 def test_shares_add_up_and_name_their_machine():
     shares, parts = performance.shares(), performance.breakdown()
     assert shares["% of the step"].sum() == pytest.approx(100)
-    step = parts[parts["part"] != "input"]
-    assert shares["ms"].sum() == pytest.approx(step.iloc[:, 1:3].to_numpy().sum())
+    assert shares["ms"].sum() == pytest.approx(parts.iloc[:, 1:3].to_numpy().sum())
     convolutions = parts[parts["part"].str.startswith("conv")]
     found = shares.set_index("kind").loc["convolutions"]
     assert found["ms"] == pytest.approx(convolutions.iloc[:, 1:3].to_numpy().sum())
     assert found["floor, ms"] == pytest.approx(convolutions["floor, ms"].sum())
-    for frame in (shares, parts, performance.growth(), performance.hidden(), performance.report()):
+    for frame in (
+        shares,
+        parts,
+        performance.growth(),
+        performance.input_share(),
+        performance.report(),
+    ):
         assert "2 cores" in frame.attrs["origin"]
 
 
