@@ -20,7 +20,7 @@ from alexnet_repro.optim import PaperSGD, parameter_groups
 
 BATCH = 2 if SMALL else 128
 ROUNDS = 1 if SMALL else min(5, PAIRS)
-WARM = 1 if SMALL else 2  # until no large tensor lies in pages that the process never touched
+WARM = 1 if SMALL else 3  # until no large tensor lies in pages that the process never touched
 
 
 def median(work) -> float:
