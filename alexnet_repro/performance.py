@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,28 @@ def _from(frame: pd.DataFrame, name: str, folder: Path | str) -> pd.DataFrame:
     """The frame with its origin, which figures and tables print."""
     frame.attrs["origin"] = f"Measured: {machine([name], folder)}"
     return frame
+
+
+def epoch_bound(folder: Path | str = FOLDER) -> pd.DataFrame:
+    """What the goal of an epoch of 18pct leaves for what is not torch's on both sides, in ms.
+
+    Columns goal, allows, torch's own layers, left, the rest; for 128 images, equal settings.
+    """
+    rows = []
+    for row in load("epoch", folder)["rows"]:
+        found = re.fullmatch(r"epoch of (\d+) images, (fp32|bf16)", row["row"])
+        if not found:
+            continue
+        batches, precision = int(found[1]) / 128, found[2]
+        stock = statistics.median(pair[1] for pair in row["seconds"])
+        goal = 1e3 * stock / batches / row["ship"]
+        kinds = shares("18pct", precision, folder).set_index("kind")["ms"]
+        own = float(kinds[["convolutions", "pooling", "ReLU", "fully connected"]].sum())
+        rows.append({
+            "goal": f"{precision}, {row['ship']}×", "allows": goal, "torch's own layers": own,
+            "left": goal - own, "norms, update, input, loss": float(kinds.sum()) - own,
+        })  # fmt: skip
+    return _from(pd.DataFrame(rows), "epoch", folder)
 
 
 def changes(folder: Path | str = FOLDER) -> pd.DataFrame:

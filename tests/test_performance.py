@@ -66,6 +66,22 @@ def test_shares_add_up_and_name_their_machine():
         assert "2 cores" in frame.attrs["origin"]
 
 
+def test_what_the_goals_of_an_epoch_leave():
+    table = performance.epoch_bound().set_index("goal")
+    rows = {r["row"]: r for r in performance.load("epoch")["rows"]}
+    assert list(table.index) == ["fp32, 2×", "bf16, 3×"]
+    for goal, found in table.iterrows():
+        precision, times = str(goal)[:4], int(str(goal)[-2])
+        stock = sorted(pair[1] for pair in rows[f"epoch of 1024 images, {precision}"]["seconds"])
+        assert found["allows"] == pytest.approx(1e3 * stock[3] / 8 / times)
+        parts = performance.breakdown("18pct", precision).set_index("part")
+        both = parts["forward, ms"] + parts["backward, ms"]
+        own = both[[p for p in both.index if p[:4] in ("conv", "pool", "relu", "fc10")]].sum()
+        assert found["torch's own layers"] == pytest.approx(own)
+        assert found["left"] == pytest.approx(found["allows"] - own)
+        assert found.iloc[-1] == pytest.approx(both.sum() - own)
+
+
 def test_breakdown_in_milliseconds():
     parts = performance.breakdown().set_index("part")
     raw = json.loads((performance.FOLDER / "breakdown.json").read_text())["rows"]
