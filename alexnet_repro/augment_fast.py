@@ -35,7 +35,7 @@ def batch(
 
     (cut and mirrored image - mean + shift) divided by each of divisors in turn. mean: C x crop x
     crop for all, or N x C x crop x crop. shift: N x C, grey levels (RGBPCA.shift). Raises
-    ValueError for other images and for crops that do not fit.
+    ValueError for other shapes and for crops that do not fit.
     """
     if images.dtype != torch.uint8 or images.dim() != 4 or images.device.type != "cpu":
         raise ValueError(
@@ -44,8 +44,14 @@ def batch(
         )
     n, c = images.shape[:2]
     augment.check_draws(draws, n, images.shape, crop_size)
-    mean = mean.float().contiguous()
-    shift = None if shift is None else shift.float().contiguous()
+    size = (c, crop_size, crop_size)
+    if mean.shape not in (size, (n, *size)) or (shift is not None and shift.shape != (n, c)):
+        raise ValueError(
+            f"batch wants a mean of {size}, or one for each of {n} images, and a shift of "
+            f"{(n, c)}; got {tuple(mean.shape)} and {None if shift is None else tuple(shift.shape)}"
+        )
+    mean = mean.to("cpu", torch.float32).contiguous()
+    shift = None if shift is None else shift.to("cpu", torch.float32).contiguous()
     # not channels last: writing that costs more here than the first convolution's own conversion
     out = torch.empty(n, c, crop_size, crop_size)
     kernel = native.library("batches")

@@ -59,6 +59,16 @@ def test_views_and_other_dtypes_are_taken():
     assert torch.equal(found, wanted + shift.float()[:, :, None, None])
 
 
+@pytest.mark.parametrize(
+    ("mean", "shift"), [((3, 1, 1), (2, 3)), ((1, 3, 5, 5), (2, 3)), ((3, 5, 5), (3,))]
+)
+def test_a_mean_or_a_shift_of_another_shape_is_refused(mean, shift):
+    draws = augment.draw_crops(2, 8, 5, torch.Generator().manual_seed(0))
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"a mean of \(3, 5, 5\), or one for each of 2 images"):
+        augment_fast.batch(images, draws, 5, torch.zeros(mean), shift=torch.zeros(shift))
+
+
 def test_an_empty_batch_is_one():
     draws = augment.draw_crops(0, 8, 5, torch.Generator().manual_seed(0))
     images = torch.zeros(0, 3, 8, 8, dtype=torch.uint8)
