@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from alexnet_repro.errors import InputError
+
 # what reading a damaged archive raises
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 
@@ -36,7 +38,7 @@ def members(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
                 if member.isfile():
                     yield _inside(member.name, source), partial(_member, stream, member)
     else:
-        raise ValueError(f"{source} is neither a folder nor a zip nor a tar archive")
+        raise InputError(f"{source} is neither a folder nor a zip nor a tar archive")
 
 
 def _member(stream: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -48,5 +50,5 @@ def _member(stream: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _inside(name: str, source: Path) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{source}: member {name!r} leaves the archive; refused")
+        raise InputError(f"{source}: member {name!r} leaves the archive; refused")
     return str(path)

@@ -9,6 +9,7 @@ from functools import cache
 import pandas as pd
 
 from alexnet_repro import spec
+from alexnet_repro.errors import InputError
 
 IMAGE, CROP, LABELS = 256, 224, 1000  # §2, §4.1, pixels; §4, classes
 
@@ -23,7 +24,7 @@ def _column(net: str, column: str, layer: str | None) -> int:
     if layer is not None:
         table = table[table["layer"] == layer]
         if table.empty:
-            raise ValueError(f"{net} has no layer {layer!r}")
+            raise InputError(f"{net} has no layer {layer!r}")
     return int(table[column].sum())
 
 
@@ -56,5 +57,5 @@ def compute(metric: str, net: str) -> float:
     """A metric such as "parameters" or "neurons conv1" of the named net."""
     name, *layer = metric.split()
     if name not in METRICS:
-        raise ValueError(f"no computed metric {name!r}; there are {', '.join(METRICS)}")
+        raise InputError(f"no computed metric {name!r}; there are {', '.join(METRICS)}")
     return METRICS[name](net, *layer)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alexnet_repro.errors import InputError
+
 ORIGINAL_DIVISOR = 1.1  # the original code divides its lit images by it
 
 
@@ -36,7 +38,7 @@ def draw_crops(
     Raises ValueError for a crop that does not fit and for chunk < 1.
     """
     if chunk < 1:
-        raise ValueError(f"draw_crops wants chunk >= 1, got {chunk}")
+        raise InputError(f"draw_crops wants chunk >= 1, got {chunk}")
     span, draws = _span(image_size, crop_size) + 1, -(-n // chunk)
     top, left = (torch.randint(span, (draws,), generator=generator) for _ in range(2))
     # drawn even where it is not used: arms with and without reflections see the same places
@@ -62,10 +64,10 @@ def check_draws(draws: Draws, n: int, shape: torch.Size, crop_size: int) -> None
     """Raise ValueError for another number of draws than n, or crops that leave ... x H x W."""
     h, w = shape[-2:]
     if len(draws.top) != n or not 1 <= crop_size <= min(h, w):
-        raise ValueError(f"{len(draws.top)} draws, {crop_size}-pixel crops for {n} of {h}x{w}")
+        raise InputError(f"{len(draws.top)} draws, {crop_size}-pixel crops for {n} of {h}x{w}")
     for name, places, side in (("top", draws.top, h), ("left", draws.left, w)):
         if n and (places.min() < 0 or places.max() > side - crop_size):
-            raise ValueError(
+            raise InputError(
                 f"{crop_size}-pixel crops of {h}x{w} have {name} in 0..{side - crop_size}, "
                 f"got {int(places.min())} to {int(places.max())}"
             )
@@ -80,7 +82,7 @@ def apply_crops(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
     _want_images(images, "apply_crops", crop_size)
     n, c = images.shape[:2]
     if len(draws.top) != n:
-        raise ValueError(f"{len(draws.top)} draws for {n} images")
+        raise InputError(f"{len(draws.top)} draws for {n} images")
     out = images.new_empty((n, c, crop_size, crop_size))
     drawn = zip(draws.top.tolist(), draws.left.tolist(), draws.flip.tolist(), strict=True)
     for i, (top, left, flip) in enumerate(drawn):
@@ -116,7 +118,7 @@ def ten_crop(images: Tensor, crop_size: int) -> Tensor:
 
 def _want_images(images: Tensor, who: str, crop_size: int) -> None:
     if images.dim() != 4 or images.shape[1] > 4:
-        raise ValueError(
+        raise InputError(
             f"{who} wants images N x C x H x W with at most 4 channels, got {tuple(images.shape)} "
             f"of {images.dtype}"
         )
@@ -126,7 +128,7 @@ def _want_images(images: Tensor, who: str, crop_size: int) -> None:
 
 def _span(image_size: int, crop_size: int) -> int:
     if not 1 <= crop_size <= image_size:
-        raise ValueError(f"a {crop_size}-pixel crop does not fit an image of {image_size} pixels")
+        raise InputError(f"a {crop_size}-pixel crop does not fit an image of {image_size} pixels")
     return image_size - crop_size
 
 
@@ -149,7 +151,7 @@ class RGBPCA:
         one less. Raises ValueError for another shape or dtype.
         """
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.uint8:
-            raise ValueError(
+            raise InputError(
                 f"RGBPCA.fit wants N x 3 x H x W uint8 (0..255), got {images.shape} {images.dtype}"
             )
         total, products = np.zeros(3, np.int64), np.zeros((3, 3), np.int64)
@@ -179,7 +181,7 @@ class RGBPCA:
         elif reading == "original":
             scale = self.eigenvalues.sqrt()
         else:
-            raise ValueError(f"reading wants 'paper' or 'original', got {reading!r}")
+            raise InputError(f"reading wants 'paper' or 'original', got {reading!r}")
         return (alphas * scale) @ self.eigenvectors.T
 
     def apply(
@@ -192,12 +194,12 @@ class RGBPCA:
         float, and for pixels that all lie in 0..1, where 0..255 is meant.
         """
         if not images.is_floating_point() or images.shape[:2] != (len(alphas), 3):
-            raise ValueError(
+            raise InputError(
                 f"RGBPCA.apply wants {len(alphas)} x 3 x H x W float images in grey levels, "
                 f"got {tuple(images.shape)} of {images.dtype}"
             )
         if images.numel() and images.min() >= 0 and images.max() <= 1:
-            raise ValueError("RGBPCA.apply wants pixels in 0..255, got 0..1; multiply them by 255")
+            raise InputError("RGBPCA.apply wants pixels in 0..255, got 0..1; multiply them by 255")
         shift = self.shift(alphas, reading=reading, unit=unit).to(images)[:, :, None, None]
         shifted = images + shift
         return shifted / ORIGINAL_DIVISOR if reading == "original" else shifted

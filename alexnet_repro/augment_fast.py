@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from alexnet_repro import augment, native
+from alexnet_repro.errors import InputError
 
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
 T = TypeVar("T")
@@ -38,7 +39,7 @@ def batch(
     ValueError for other shapes and for crops that do not fit.
     """
     if images.dtype != torch.uint8 or images.dim() != 4 or images.device.type != "cpu":
-        raise ValueError(
+        raise InputError(
             f"batch wants N x C x H x W uint8 on the CPU (0..255), got {tuple(images.shape)} of "
             f"{images.dtype} on {images.device}"
         )
@@ -46,7 +47,7 @@ def batch(
     augment.check_draws(draws, n, images.shape, crop_size)
     size = (c, crop_size, crop_size)
     if mean.shape not in (size, (n, *size)) or (shift is not None and shift.shape != (n, c)):
-        raise ValueError(
+        raise InputError(
             f"batch wants a mean of {size}, or one for each of {n} images, and a shift of "
             f"{(n, c)}; got {tuple(mean.shape)} and {None if shift is None else tuple(shift.shape)}"
         )

@@ -21,6 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from alexnet_repro import experiments, launch, records
+from alexnet_repro.errors import InputError
 
 BOOK = records.PACKAGE.parent / "book"
 
@@ -43,7 +44,7 @@ def names(wanted: Iterable[str] = ()) -> list[str]:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"pages: {', '.join(known)}"
-            raise ValueError(f"no page {name!r}; {hint}")
+            raise InputError(f"no page {name!r}; {hint}")
     return wanted or known
 
 
@@ -79,14 +80,14 @@ def _check_parameters(page: str, parameters: dict[str, Any]) -> None:
     cells = json.loads((BOOK / f"{page}.ipynb").read_text())["cells"]
     tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
     if len(tagged) != 1:
-        raise ValueError(f"page {page} has {len(tagged)} cells tagged 'parameters', wanted one")
+        raise InputError(f"page {page} has {len(tagged)} cells tagged 'parameters', wanted one")
     lines = "".join(tagged[0]["source"]).splitlines()
     known = [line.split("=")[0].strip() for line in lines if "=" in line]
     for name in parameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-            raise ValueError(f"page {page} has no parameter {name!r}; {hint}")
+            raise InputError(f"page {page} has no parameter {name!r}; {hint}")
 
 
 def _run_page(page: str, parameters: dict[str, Any], folder: Path) -> Outcome:

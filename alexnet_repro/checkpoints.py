@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from alexnet_repro.errors import InputError
+
 
 def save(
     path: Path,
@@ -37,7 +39,7 @@ def resume(
         return 0, {}
     state = torch.load(path, weights_only=True, map_location="cpu")
     if state["identity"] != identity:
-        raise ValueError(
+        raise InputError(
             f"{path} is the checkpoint of another configuration; delete it to start anew"
         )
     for name, part in parts.items():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexnet_repro import arithmetic, experiments, records, spec, verdicts
+from alexnet_repro.errors import InputError
 from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
 
@@ -36,7 +37,7 @@ COMPARES = ("difference", "ratio", "within", "value", "exact", "at-most", "none"
 SETTINGS = ("full", "scaled", "arithmetic", "")
 
 
-class ClaimError(ValueError):
+class ClaimError(InputError):
     """claims.csv is wrong; the text names the row and the column."""
 
 
@@ -151,7 +152,7 @@ def get(claim_id: str) -> Claim:
     for claim in load_claims():
         if claim.claim_id == claim_id:
             return claim
-    raise ValueError(f"no claim {claim_id!r} in {FILE.name}")
+    raise InputError(f"no claim {claim_id!r} in {FILE.name}")
 
 
 def verdict(claim: Claim, runs: Sequence[RunRecord] = ()) -> Verdict:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alexnet_repro import records
+from alexnet_repro.errors import InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.command(options)
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+    except InputError as error:
         print(f"alexnet-repro: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -131,9 +132,9 @@ def _data(options: argparse.Namespace) -> int:
     root = options.root or data.default_root()
     out = root / options.name
     if options.name == "embedded":
-        raise ValueError("the embedded data set is generated when it is used; nothing to prepare")
+        raise InputError("the embedded data set is generated when it is used; nothing to prepare")
     if Path(options.name).name != options.name or options.name.startswith("."):
-        raise ValueError(f"a data set's name is a plain word, got {options.name!r}")
+        raise InputError(f"a data set's name is a plain word, got {options.name!r}")
     if options.source:
         sources.prepare(
             options.source,
@@ -146,7 +147,7 @@ def _data(options: argparse.Namespace) -> int:
     elif options.name == "cifar10":
         sources.from_torchvision(out, root / "downloads", force=options.force)
     else:
-        raise ValueError(
+        raise InputError(
             f"only cifar10 has a download; give {options.name} a --source (folder, zip or tar)"
         )
     meta = json.loads((out / "meta.json").read_text())
@@ -161,7 +162,7 @@ def _run(options: argparse.Namespace) -> int:
     from alexnet_repro import experiments, launch
 
     if options.workers < 1:
-        raise ValueError(f"--workers wants at least 1, got {options.workers}")
+        raise InputError(f"--workers wants at least 1, got {options.workers}")
     work = launch.jobs(options.names, options.arms, options.seeds)
     if not options.here:
         where = {"device": options.device, "step": options.step}

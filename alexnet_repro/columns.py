@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alexnet_repro.errors import InputError
 from alexnet_repro.layers import LocalResponseNorm, PaperDropout
 from alexnet_repro.model import PaperNet
 from alexnet_repro.rows import Spec
@@ -54,7 +55,7 @@ def _actual(net: PaperNet) -> Spec:
 
 def _half(name: str, module: nn.Module, number: int) -> nn.Module:
     if isinstance(module, nn.Dropout):
-        raise ValueError(f"{name} is inverted dropout; call dropout.from_inverted(net) first")
+        raise InputError(f"{name} is inverted dropout; call dropout.from_inverted(net) first")
     if isinstance(module, PaperDropout):
         drop = PaperDropout(module.p)
         drop.generator = module.generator

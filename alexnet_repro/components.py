@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexnet_repro import records
+from alexnet_repro.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,5 +93,5 @@ def _plain(value: Any) -> Any:
 
 def _known(name: str) -> str:
     if name not in DEMONSTRATIONS:
-        raise ValueError(f"no demonstration {name!r}; there are {', '.join(DEMONSTRATIONS)}")
+        raise InputError(f"no demonstration {name!r}; there are {', '.join(DEMONSTRATIONS)}")
     return name

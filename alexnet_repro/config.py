@@ -7,6 +7,8 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
+from alexnet_repro.errors import InputError
+
 # Keys that say where a run computes, not what: two records may differ in them and still agree.
 EXECUTION_KEYS = ("step", "device", "threads")
 
@@ -94,12 +96,12 @@ class RunConfig:
         for f in dataclasses.fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if bool(self.plateau_patience) != bool(self.validation_images):
-            raise ValueError(
+            raise InputError(
                 "plateau_patience and validation_images go together, got "
                 f"{self.plateau_patience} and {self.validation_images}"
             )
         if self.precision == "tf32" and not self.device.startswith("cuda"):
-            raise ValueError(f"precision 'tf32' wants a CUDA device, got device {self.device!r}")
+            raise InputError(f"precision 'tf32' wants a CUDA device, got device {self.device!r}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunConfig:
@@ -111,7 +113,7 @@ class RunConfig:
                 hint = (
                     f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
                 )
-                raise ValueError(f"unknown configuration key {name!r}{hint}")
+                raise InputError(f"unknown configuration key {name!r}{hint}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -137,17 +139,17 @@ def _checked(f: dataclasses.Field, value: Any) -> Any:
     if want is tuple and isinstance(value, (list, tuple)):
         value = tuple(value)
         if any(type(v) is not int for v in value):
-            raise ValueError(f"configuration key {f.name!r} wants integers, got {value!r}")
+            raise InputError(f"configuration key {f.name!r} wants integers, got {value!r}")
     if type(value) is not want:
-        raise ValueError(
+        raise InputError(
             f"configuration key {f.name!r} wants {want.__name__}, "
             f"got {value!r} ({type(value).__name__})"
         )
     choices, low = f.metadata["choices"], f.metadata["low"]
     if choices and value not in choices:
-        raise ValueError(
+        raise InputError(
             f"configuration key {f.name!r} wants one of {', '.join(choices)}, got {value!r}"
         )
     if low is not None and not value >= low:
-        raise ValueError(f"configuration key {f.name!r} wants at least {low}, got {value!r}")
+        raise InputError(f"configuration key {f.name!r} wants at least {low}, got {value!r}")
     return value

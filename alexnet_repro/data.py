@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from alexnet_repro.errors import InputError, MissingError
+
 FORMAT = 1
 
 
@@ -30,7 +32,7 @@ class MeanImage:
         """The central crop x crop part: the original subtracts it from every crop, wherever cut."""
         side = self.values.shape[-1]
         if not 1 <= crop <= side:
-            raise ValueError(f"a {crop}-pixel crop does not fit the {side}-pixel mean image")
+            raise InputError(f"a {crop}-pixel crop does not fit the {side}-pixel mean image")
         start = (side - crop) // 2
         return self.values[:, start : start + crop, start : start + crop]
 
@@ -70,18 +72,18 @@ def load(name: str, split: str, root: Path | str | None = None) -> DataSet:
     folder = Path(root or default_root()) / name
     meta_path = folder / "meta.json"
     if not meta_path.is_file():
-        raise FileNotFoundError(
+        raise MissingError(
             f"no prepared data set {name!r} in {folder.parent}; "
             f"make it with `alexnet-repro data {name}` (add --source ARCHIVE to use one you have)"
         )
     meta = json.loads(meta_path.read_text())
     if meta.get("format") != FORMAT:
-        raise ValueError(
+        raise InputError(
             f"{meta_path} has format {meta.get('format')!r}, this library reads {FORMAT}; "
             f"prepare it again with `alexnet-repro data {name} --force`"
         )
     if split not in meta["splits"]:
-        raise ValueError(
+        raise InputError(
             f"data set {name!r} has no split {split!r}; it has {', '.join(meta['splits'])}"
         )
     return DataSet(

@@ -15,6 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
+from alexnet_repro.errors import InputError
+
 AHEAD = 8  # images decoded ahead for each core
 SKIP = "; add --skip-bad to leave such files out"
 
@@ -29,12 +31,12 @@ def decode(content: bytes, name: str, side: int, *, convert: bool = False) -> np
         image: Image.Image = Image.open(io.BytesIO(content))
         mode = image.mode
         if mode != "RGB" and not convert:
-            raise ValueError(f"colour mode {mode}, wanted RGB; add --convert to convert such files")
+            raise InputError(f"colour mode {mode}, wanted RGB; add --convert to convert such files")
         image.draft("RGB", (side, side))
         image.load()
         image = image if image.mode == "RGB" else image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name}: {error}{SKIP}") from error
+        raise InputError(f"{name}: {error}{SKIP}") from error
     pixels = np.array(image)
     if pixels.shape[:2] != (side, side):
         return _rescaled(pixels, side)

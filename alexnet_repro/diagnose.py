@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from alexnet_repro import embedded
+from alexnet_repro.errors import InputError
 from alexnet_repro.model import PaperNet, activations
 from alexnet_repro.rows import WEIGHT_KINDS
 
@@ -35,7 +36,7 @@ def probe_images(n: int, size: int, pixels: str = "centred") -> Tensor:
     another word.
     """
     if pixels not in PIXELS:
-        raise ValueError(f"pixels wants one of {', '.join(PIXELS)}, got {pixels!r}")
+        raise InputError(f"pixels wants one of {', '.join(PIXELS)}, got {pixels!r}")
     raw = torch.from_numpy(embedded.generate("train").images[:n].copy()).float()
     images = F.interpolate(raw, size=(size, size), mode="bilinear", align_corners=False)
     images = images - images.mean((0, 2, 3), keepdim=True)
@@ -54,7 +55,7 @@ def image_share(net: PaperNet, images: Tensor) -> pd.DataFrame:
     activity (that mean). Runs in evaluation mode. Raises ValueError for fewer than two images.
     """
     if len(images) < 2:
-        raise ValueError(f"image_share wants at least 2 images, got {tuple(images.shape)}")
+        raise InputError(f"image_share wants at least 2 images, got {tuple(images.shape)}")
     was_training = net.training
     found = activations(net.eval(), images)
     net.train(was_training)

@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from alexnet_repro.errors import InputError
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.model import PaperNet
 
@@ -44,7 +45,7 @@ def _convert(net: PaperNet, kind: type[nn.Module], *, inverted: bool) -> None:
             if isinstance(reader, nn.Flatten) and i + 2 < len(names):
                 reader = net.get_submodule(names[i + 2])
             if not isinstance(reader, nn.Linear):
-                raise ValueError(
+                raise InputError(
                     f"{name} is followed by {type(reader).__name__}, not by a fully connected "
                     f"layer whose weights could carry the factor"
                 )

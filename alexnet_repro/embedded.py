@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from alexnet_repro import data
+from alexnet_repro.errors import InputError
 
 CLASSES = (
     "grating-0", "grating-45", "grating-90", "grating-135", "fine-grating-0", "fine-grating-90",
@@ -27,7 +28,7 @@ SEED = 2012
 def generate(split: str) -> data.DataSet:
     """One split ("train" or "test") as a data.DataSet; the same arrays at every call."""
     if split not in COUNTS:
-        raise ValueError(f"the embedded data set has no split {split!r}; it has train, test")
+        raise InputError(f"the embedded data set has no split {split!r}; it has train, test")
     images, labels = _draw(split)
     mean, std = data.mean_and_std(_draw("train")[0])
     digest = data.array_sha256(images, labels)

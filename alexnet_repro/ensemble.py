@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from alexnet_repro.errors import InputError
 from alexnet_repro.evaluate import topk_error
 
 
@@ -21,13 +22,13 @@ def average(probabilities: Tensor, weights: Sequence[float] | None = None) -> Te
     another shape, for rows that do not sum to 1 (scores before the softmax) and for such weights.
     """
     if probabilities.dim() != 3 or not probabilities.is_floating_point():
-        raise ValueError(
+        raise InputError(
             f"average wants M x N x C float probabilities, got {tuple(probabilities.shape)} of "
             f"{probabilities.dtype}"
         )
     sums = probabilities.sum(2)
     if (probabilities < 0).any() or not torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        raise ValueError(
+        raise InputError(
             "average wants probabilities (rows >= 0 that sum to 1), "
             f"got sums from {sums.min():.3g} to {sums.max():.3g}; take the softmax first"
         )
@@ -35,7 +36,7 @@ def average(probabilities: Tensor, weights: Sequence[float] | None = None) -> Te
         return probabilities.mean(0)
     w = torch.as_tensor(weights, dtype=probabilities.dtype, device=probabilities.device)
     if w.shape != probabilities.shape[:1] or (w < 0).any() or w.sum() <= 0:
-        raise ValueError(
+        raise InputError(
             f"average wants {len(probabilities)} weights >= 0, not all 0, got {list(weights)}"
         )
     return torch.einsum("m,mnc->nc", w / w.sum(), probabilities)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from alexnet_repro import augment
 from alexnet_repro.data import DataSet
+from alexnet_repro.errors import InputError
 
 
 def wrong_at_k(scores: Tensor, labels: Tensor, k: int) -> Tensor:
@@ -23,7 +24,7 @@ def wrong_at_k(scores: Tensor, labels: Tensor, k: int) -> Tensor:
     """
     n, c = scores.shape
     if labels.shape != (n,) or not 1 <= k <= c:
-        raise ValueError(
+        raise InputError(
             f"top-k error wants N x C scores, N labels and 1 <= k <= C; got {tuple(scores.shape)}, "
             f"{tuple(labels.shape)}, k={k}"
         )
@@ -76,7 +77,7 @@ class View:
         mean: what to subtract in place of the central part.
         """
         if crops.dtype != torch.uint8 or crops.shape[-2:] != (self.crop, self.crop):
-            raise ValueError(
+            raise InputError(
                 f"wanted uint8 crops of {self.crop} pixels (0..255), "
                 f"got {tuple(crops.shape)} of {crops.dtype}"
             )
@@ -111,7 +112,7 @@ def evaluate(
     Raises AssertionError when it did not score as many images as it was given.
     """
     if views not in (1, 10):
-        raise ValueError(f"evaluate wants 1 or 10 views, got {views}")
+        raise InputError(f"evaluate wants 1 or 10 views, got {views}")
     was_training = net.training
     net.eval()
     loss, wrong1, wrong5, scored = 0.0, 0, 0, 0

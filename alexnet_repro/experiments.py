@@ -15,6 +15,7 @@ from typing import Any
 
 from alexnet_repro import records
 from alexnet_repro.config import RunConfig
+from alexnet_repro.errors import InputError
 from alexnet_repro.records import RecordError, RunRecord
 
 FILE = Path(__file__).with_name("experiments.toml")
@@ -51,12 +52,12 @@ class Experiment:
     def check_arm(self, arm: str) -> None:
         """ValueError listing the arms if there is none of that name."""
         if arm not in self.arms:
-            raise ValueError(f"{self.name} has no arm {arm!r}; arms: {', '.join(self.arms)}")
+            raise InputError(f"{self.name} has no arm {arm!r}; arms: {', '.join(self.arms)}")
 
     def sweep_experiment(self) -> Experiment:
         """The sweep as an experiment of its own: one arm for each rate of each arm."""
         if not self.sweep:
-            raise ValueError(f"{self.name} has no sweep")
+            raise InputError(f"{self.name} has no sweep")
         arms = {
             f"{arm}-lr{rate:g}": {**self.arms[arm], "lr": rate}
             for arm, rates in self.sweep["lr"].items()
@@ -81,19 +82,19 @@ def load_experiments(file: Path | str = FILE) -> dict[str, Experiment]:
         unknown = sorted(set(table) - known)
         missing = sorted(known - {"smoke", "sweep"} - set(table))
         if unknown or missing:
-            raise ValueError(f"experiment {name!r}: unknown keys {unknown}, missing keys {missing}")
+            raise InputError(f"experiment {name!r}: unknown keys {unknown}, missing keys {missing}")
         try:
             experiment = Experiment(name=name, **{**table, "seeds": check_seeds(table["seeds"])})
-        except ValueError as error:
-            raise ValueError(f"experiment {name!r}: {error}") from error
+        except InputError as error:
+            raise InputError(f"experiment {name!r}: {error}") from error
         for arm, changes in experiment.arms.items():
             try:
                 RunConfig.from_dict({**experiment.preset, **changes}).replace(**experiment.smoke)
-            except ValueError as error:
-                raise ValueError(f"experiment {name!r}, arm {arm!r}: {error}") from error
+            except InputError as error:
+                raise InputError(f"experiment {name!r}, arm {arm!r}: {error}") from error
         if experiment.sweep:
             if set(experiment.sweep["lr"]) != set(experiment.arms):
-                raise ValueError(f"experiment {name!r}: sweep.lr wants a grid for each arm")
+                raise InputError(f"experiment {name!r}: sweep.lr wants a grid for each arm")
             sweep = experiment.sweep_experiment()
             found[sweep.name] = sweep
         found[name] = experiment
@@ -106,20 +107,20 @@ def get(name: str) -> Experiment:
     if name not in found:
         near = difflib.get_close_matches(name, found, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found)}"
-        raise ValueError(f"no experiment {name!r}; {hint}")
+        raise InputError(f"no experiment {name!r}; {hint}")
     return found[name]
 
 
 def check_seeds(seeds: Iterable[Any]) -> tuple[int, ...]:
     """Seeds as a tuple; ValueError unless they are distinct integers >= 0."""
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        raise ValueError(f"seeds wants a list of integers such as [0, 1, 2], got {seeds!r}")
+        raise InputError(f"seeds wants a list of integers such as [0, 1, 2], got {seeds!r}")
     checked = tuple(seeds)
     for seed in checked:
         if type(seed) is not int or seed < 0:
-            raise ValueError(f"a seed is an integer >= 0, got {seed!r} in {list(checked)!r}")
+            raise InputError(f"a seed is an integer >= 0, got {seed!r} in {list(checked)!r}")
     if not checked or len(set(checked)) < len(checked):
-        raise ValueError(f"seeds wants at least one seed and none twice, got {list(checked)!r}")
+        raise InputError(f"seeds wants at least one seed and none twice, got {list(checked)!r}")
     return checked
 
 
@@ -154,7 +155,7 @@ def load_run(
     want = experiment.config(arm, root).decides()
     try:
         have = RunConfig.from_dict(record.config).decides()
-    except ValueError as error:
+    except InputError as error:
         raise RecordError(f"stale record {path}: {error}; delete it and `{command}`") from error
     if differ := [f"{k} is {have[k]!r}, now {want[k]!r}" for k in want if have[k] != want[k]]:
         raise RecordError(f"stale record {path}: {'; '.join(differ)}; delete it and `{command}`")
@@ -182,7 +183,7 @@ def run_or_load(
     never runs/. Raises ValueError for an unknown name, mode, arm or seed, RecordError as load_run.
     """
     if mode not in MODES:
-        raise ValueError(f"mode wants one of {', '.join(MODES)}, got {mode!r}")
+        raise InputError(f"mode wants one of {', '.join(MODES)}, got {mode!r}")
     experiment = get(name)
     chosen = check_seeds(experiment.seeds if seeds is None else seeds)
     if seeds is None and mode == "smoke":
@@ -193,7 +194,7 @@ def run_or_load(
     pairs = [(arm, seed) for arm in names for seed in chosen]
     if mode == "load":
         if epochs is not None:
-            raise ValueError("epochs cannot be set in load mode; the records have their own")
+            raise InputError("epochs cannot be set in load mode; the records have their own")
         return [load_run(experiment, arm, seed) for arm, seed in pairs]
     folder = Path(out_dir or SCRATCH) / mode
     if mode == "smoke":  # smoke runs show that this very code works: none is kept across a change

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_repro import lrn_fast
+from alexnet_repro.errors import InputError
 
 
 class LocalResponseNorm(nn.Module):
@@ -43,7 +44,7 @@ class LocalResponseNorm(nn.Module):
         super().__init__()
         _want_path(path, "LocalResponseNorm")
         if size < 1 or k <= 0 or groups < 1:
-            raise ValueError(
+            raise InputError(
                 f"LocalResponseNorm wants size >= 1, k > 0 and groups >= 1, "
                 f"got size={size}, k={k}, groups={groups}"
             )
@@ -54,7 +55,7 @@ class LocalResponseNorm(nn.Module):
         """N x C x H x W -> the same shape and dtype."""
         _want_maps(x, "LocalResponseNorm")
         if x.shape[1] % self.groups:
-            raise ValueError(
+            raise InputError(
                 f"LocalResponseNorm(groups={self.groups}) wants a multiple of {self.groups} "
                 f"channels, got {x.shape[1]}"
             )
@@ -94,7 +95,7 @@ class WithinMapNorm(nn.Module):
         super().__init__()
         _want_path(path, "WithinMapNorm")
         if size < 1 or size % 2 == 0:
-            raise ValueError(f"WithinMapNorm wants an odd size >= 1, got {size}")
+            raise InputError(f"WithinMapNorm wants an odd size >= 1, got {size}")
         self.size, self.alpha, self.beta, self.path = size, alpha, beta, path
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,7 +126,7 @@ class PaperDropout(nn.Module):
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0 <= p < 1:
-            raise ValueError(f"PaperDropout wants 0 <= p < 1, got {p}")
+            raise InputError(f"PaperDropout wants 0 <= p < 1, got {p}")
         self.p = p
         self.generator: torch.Generator | None = None
         self.mask: Tensor | None = None
@@ -152,7 +153,7 @@ class CeilConv2d(nn.Conv2d):
         """N x C x H x W -> N x out x ceil-sized H x ceil-sized W."""
         (k, _), (s, _), p = self.kernel_size, self.stride, int(self.padding[0])
         if min(x.shape[2:]) + 2 * p < k:
-            raise ValueError(
+            raise InputError(
                 f"a {k}-pixel window does not fit input {tuple(x.shape)} with padding {p}"
             )
         bottom, right = (-(n + 2 * p - k) % s for n in x.shape[2:])
@@ -177,7 +178,7 @@ class LocallyConnected2d(nn.Module):
         """Raises ValueError where the input has not the size that the weights were made for."""
         patches = F.unfold(x, self.size, padding=self.padding)  # N, C size^2, H'W'
         if patches.shape[2] != self.out_side**2:
-            raise ValueError(
+            raise InputError(
                 f"this locally connected layer makes {self.out_side}x{self.out_side} outputs; "
                 f"input {tuple(x.shape)} would make {patches.shape[2]} in all"
             )
@@ -187,11 +188,11 @@ class LocallyConnected2d(nn.Module):
 
 def _want_path(path: str, who: str) -> None:
     if path not in lrn_fast.PATHS:
-        raise ValueError(f"{who} wants path {', '.join(lrn_fast.PATHS)}, got {path!r}")
+        raise InputError(f"{who} wants path {', '.join(lrn_fast.PATHS)}, got {path!r}")
 
 
 def _want_maps(x: Tensor, who: str) -> None:
     if x.dim() != 4 or not x.is_floating_point():
-        raise ValueError(
+        raise InputError(
             f"{who} wants a float tensor N x C x H x W, got {tuple(x.shape)} of {x.dtype}"
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet_repro import spec as specs
+from alexnet_repro.errors import InputError
 from alexnet_repro.layers import (
     CeilConv2d,
     LocallyConnected2d,
@@ -47,17 +48,17 @@ def check_images(net: PaperNet, images: Tensor) -> None:
     wanted = f"{spec.name} wants float images N x {spec.in_channels} x S x S, S = {spec.input_size}"
     got = f"got {tuple(images.shape)} of {images.dtype}"
     if images.dim() != 4 or images.shape[1] != spec.in_channels or not images.is_floating_point():
-        raise ValueError(f"{wanted}; {got}")
+        raise InputError(f"{wanted}; {got}")
     if torch.compiler.is_compiling():
         return  # what follows reads values
     if images.shape[2] != images.shape[3] or not _fits(spec, images.shape[2]):
-        raise ValueError(f"{wanted} or another that gives maps of the same sizes; {got}")
+        raise InputError(f"{wanted} or another that gives maps of the same sizes; {got}")
     if net.training and images.numel():
         low, high = (x.item() for x in images[0].aminmax())
         if low >= 0 and high <= 1:  # the first image is suspect
             low, high = (x.item() for x in images.aminmax())
         if low >= 0 and 0 < high <= 1:
-            raise ValueError(
+            raise InputError(
                 f"{spec.name} wants pixels in 0..255 minus their mean (or standardised); {got}, "
                 f"all in {low:.3g} to {high:.3g}: multiply by 255 and subtract the mean image"
             )
@@ -89,7 +90,7 @@ def build(
         spec = specs.get(spec)
     nonlinearity = nonlinearity or spec.nonlinearity
     if nonlinearity not in ACTIVATIONS:
-        raise ValueError(f"no nonlinearity {nonlinearity!r}; there are {', '.join(ACTIVATIONS)}")
+        raise InputError(f"no nonlinearity {nonlinearity!r}; there are {', '.join(ACTIVATIONS)}")
     net = PaperNet()
     net.spec, net.nonlinearity = spec, nonlinearity
     shapes = specs.trace(spec)["shape"].tolist()
@@ -132,7 +133,7 @@ def _module(layer, inputs, outputs, out: int, nonlinearity: str) -> nn.Module:
             return nn.AvgPool2d(layer.size, layer.stride, ceil_mode=layer.ceil)
         case "dropout":
             return nn.Dropout() if layer.inverted else PaperDropout()
-    raise ValueError(f"layer {layer.name!r} has an unknown kind {layer.kind!r}")
+    raise InputError(f"layer {layer.name!r} has an unknown kind {layer.kind!r}")
 
 
 @torch.no_grad()
@@ -163,7 +164,7 @@ def initialise(
         elif reading in ("paper", "original"):
             std = layer.std if reading == "original" else 0.01
         else:
-            raise ValueError(f"init wants paper, original or modern, got {reading!r}")
+            raise InputError(f"init wants paper, original or modern, got {reading!r}")
         weight.normal_(0.0, std, generator=generator)
         bias.fill_(0.0 if reading == "modern" else layer.bias)
 
@@ -177,7 +178,7 @@ def alexnet(
     """
     names = {"paper": "alexnet", "original": "alexnet-original"}
     if reading not in names:
-        raise ValueError(f"reading wants 'paper' or 'original', got {reading!r}")
+        raise InputError(f"reading wants 'paper' or 'original', got {reading!r}")
     return build(names[reading], num_classes=num_classes, init=reading, generator=generator)
 
 
@@ -186,7 +187,7 @@ def activations(net: PaperNet, images: Tensor, names: list[str] | None = None) -
     known = [name for name, _ in net.named_children()]
     for name in names or []:
         if name not in known:
-            raise ValueError(f"no layer {name!r} in {net.spec.name}; layers: {', '.join(known)}")
+            raise InputError(f"no layer {name!r} in {net.spec.name}; layers: {', '.join(known)}")
     check_images(net, images)
     found = {}
     x = images

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from alexnet_repro.errors import InputError
 from alexnet_repro.rows import Layer, Spec
 
 
@@ -199,5 +200,5 @@ NETWORKS: dict[str, Spec] = _networks()
 def get(name: str) -> Spec:
     """The spec of that name; ValueError listing the names if there is none."""
     if name not in NETWORKS:
-        raise ValueError(f"no net called {name!r}; nets: {', '.join(NETWORKS)}")
+        raise InputError(f"no net called {name!r}; nets: {', '.join(NETWORKS)}")
     return NETWORKS[name]

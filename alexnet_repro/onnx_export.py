@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from alexnet_repro.errors import InputError
 from alexnet_repro.model import PaperNet
 
 
@@ -47,7 +48,7 @@ def to_onnx(net: PaperNet, path: str | Path, *, batch: int | str = "dynamic") ->
     another batch.
     """
     if batch != "dynamic" and not (isinstance(batch, int) and batch > 0):
-        raise ValueError(f"batch wants 'dynamic' or a number of images >= 1, got {batch!r}")
+        raise InputError(f"batch wants 'dynamic' or a number of images >= 1, got {batch!r}")
     for name in ("onnx", "onnxscript"):
         _need(name)
     path = Path(path)

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.optim.sgd import sgd
 
+from alexnet_repro.errors import InputError
+
 
 class PaperSGD(torch.optim.Optimizer):
     """§5 v <- momentum v - weight_decay lr w - lr g;  w <- w + v.
@@ -21,7 +23,7 @@ class PaperSGD(torch.optim.Optimizer):
         self, params: Iterable[Any], lr: float, momentum: float = 0.9, weight_decay: float = 5e-4
     ) -> None:
         if lr < 0 or momentum < 0 or weight_decay < 0:
-            raise ValueError(
+            raise InputError(
                 f"PaperSGD wants lr, momentum and weight_decay >= 0, got {lr}, {momentum}, "
                 f"{weight_decay}"
             )
@@ -31,7 +33,7 @@ class PaperSGD(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update of every parameter that has a gradient. Takes no closure."""
         if closure is not None:
-            raise ValueError("PaperSGD.step takes no closure")
+            raise InputError("PaperSGD.step takes no closure")
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             if not params:
@@ -99,7 +101,7 @@ def set_rate(optimizer: torch.optim.Optimizer, lr: float, layer: str | None = No
     groups = [g for g in optimizer.param_groups if layer is None or g.get("layer") == layer]
     if not groups:
         known = ", ".join(dict.fromkeys(str(g.get("layer")) for g in optimizer.param_groups))
-        raise ValueError(
+        raise InputError(
             f"no group of layer {layer!r}; there are {known or 'none'} "
             f"(make them with parameter_groups(..., by_layer=True))"
         )
@@ -125,7 +127,7 @@ class DivideByTenOnPlateau:
         min_improvement: float,
     ) -> None:
         if drops < 0 or patience < 1 or min_improvement < 0:
-            raise ValueError(
+            raise InputError(
                 f"DivideByTenOnPlateau wants drops >= 0, patience >= 1 and min_improvement >= 0, "
                 f"got {drops}, {patience}, {min_improvement}"
             )
@@ -136,7 +138,7 @@ class DivideByTenOnPlateau:
     def step(self, error: float) -> bool:
         """Call after each epoch with the validation error, a fraction; True if the rate dropped."""
         if not 0 <= error <= 1:
-            raise ValueError(f"DivideByTenOnPlateau wants an error in [0, 1], got {error!r}")
+            raise InputError(f"DivideByTenOnPlateau wants an error in [0, 1], got {error!r}")
         if error < self.best - self.min_improvement:
             self.best, self.waited = error, 0
             return False

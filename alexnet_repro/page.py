@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alexnet_repro import experiments, figures, records
+from alexnet_repro.errors import InputError
 from alexnet_repro.records import RunRecord
 
 PARAMETERS = ("mode", "seeds", "epochs", "device", "data_root", "out_dir")
@@ -42,12 +43,12 @@ def parameters(page_globals: dict[str, Any]) -> dict[str, Any]:
         if name not in PARAMETERS:
             near = difflib.get_close_matches(name, PARAMETERS, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PARAMETERS)}"
-            raise ValueError(f"no parameter {name!r}; {hint}")
+            raise InputError(f"no parameter {name!r}; {hint}")
     missing = [name for name in PARAMETERS if name not in given]
     if missing:
-        raise ValueError(f"the parameters cell lacks {', '.join(missing)}")
+        raise InputError(f"the parameters cell lacks {', '.join(missing)}")
     if given["mode"] not in experiments.MODES:
-        raise ValueError(f"mode wants one of {', '.join(experiments.MODES)}, got {given['mode']!r}")
+        raise InputError(f"mode wants one of {', '.join(experiments.MODES)}, got {given['mode']!r}")
     return given
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from alexnet_repro import spec
+from alexnet_repro.errors import InputError
 from alexnet_repro.rows import Layer, Spec
 
 CAFFE_NORM = {"k": 1.0, "alpha_over_n": True}
@@ -161,7 +162,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
 def get(name: str) -> Spec:
     """The peer's spec of that name; ValueError listing the names if there is none."""
     if name not in PEERS:
-        raise ValueError(f"no peer called {name!r}; peers: {', '.join(PEERS)}")
+        raise InputError(f"no peer called {name!r}; peers: {', '.join(PEERS)}")
     return PEERS[name]
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alexnet_repro.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,7 +29,7 @@ PACKAGE = Path(__file__).resolve().parent
 RUNS = PACKAGE.parent / "runs"
 
 
-class RecordError(ValueError):
+class RecordError(InputError):
     """A record that is missing, damaged, of another schema or stale; the text says what to do."""
 
 

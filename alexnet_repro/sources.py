@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from alexnet_repro import archives, data
 from alexnet_repro.decoding import SKIP, decoded_ahead
+from alexnet_repro.errors import ExistsError, InputError, MissingError
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 SPLITS = {"train": "train", "training": "train", "val": "test", "valid": "test", "test": "test"}
@@ -47,9 +48,9 @@ def prepare(
     """
     source, out = Path(source), Path(out)
     if not source.exists():
-        raise FileNotFoundError(f"no such source: {source}")
+        raise MissingError(f"no such source: {source}")
     if out.exists() and not force:
-        raise FileExistsError(f"{out} exists already; add --force to prepare it again")
+        raise ExistsError(f"{out} exists already; add --force to prepare it again")
     try:
         listed = _Listing(archives.members(source))
         side = side or _common_side(source, listed)
@@ -66,7 +67,7 @@ def prepare(
             skipped = _write_arrays(source, listed, folder, side, skip_bad, convert)
             data.finish(folder, out, listed.classes, source.name, skipped)
     except archives.DAMAGED as error:
-        raise ValueError(f"{source} is damaged: {error}") from error
+        raise InputError(f"{source} is damaged: {error}") from error
     return out
 
 
@@ -76,7 +77,7 @@ def from_torchvision(out: Path | str, download_root: Path | str, *, force: bool 
 
     out = Path(out)
     if out.exists() and not force:
-        raise FileExistsError(f"{out} exists already; add --force to prepare it again")
+        raise ExistsError(f"{out} exists already; add --force to prepare it again")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         folder = Path(temporary) / out.name
@@ -110,7 +111,7 @@ class _Listing:
             elif PurePosixPath(name).name in ("val_annotations.txt", "wnids.txt"):
                 notes[PurePosixPath(name).name] = read().decode()
         if not files:
-            raise ValueError(f"the source holds no image files ({', '.join(ENDINGS)})")
+            raise InputError(f"the source holds no image files ({', '.join(ENDINGS)})")
         annotated = {
             line.split("\t")[0]: line.split("\t")[1]
             for line in notes.get("val_annotations.txt", "").splitlines()
@@ -120,7 +121,7 @@ class _Listing:
         places = {name: _place(name, annotated) for name in files}
         found = {split for split, _ in places.values()}
         if "train" not in found:
-            raise ValueError(f"missing split: no training images, only {', '.join(sorted(found))}")
+            raise InputError(f"missing split: no training images, only {', '.join(sorted(found))}")
         train = {c for split, c in places.values() if split == "train"}
         self.classes = [c for c in notes.get("wnids.txt", "").split() if c in train] or sorted(
             train
@@ -128,11 +129,11 @@ class _Listing:
         for split in found:
             missing = sorted(train - {c for s, c in places.values() if s == split})
             if missing:
-                raise ValueError(f"empty class: split {split} has no image of {missing[0]!r}")
+                raise InputError(f"empty class: split {split} has no image of {missing[0]!r}")
         number = {c: i for i, c in enumerate(self.classes)}
         for name, (split, label) in places.items():
             if label not in number:
-                raise ValueError(f"{name}: class {label!r} has no training images")
+                raise InputError(f"{name}: class {label!r} has no training images")
             self.label[name] = (split, number[label])
 
 
@@ -143,7 +144,7 @@ def _place(name: str, annotated: dict[str, str]) -> tuple[str, str]:
     if at and at[-1] == len(parts) - 1 and PurePosixPath(name).name in annotated:
         return SPLITS[parts[at[-1]].lower()], annotated[PurePosixPath(name).name]
     if not parts or (at and at[-1] == len(parts) - 1):
-        raise ValueError(f"{name}: no class folder; wanted <split>/<class>/<file>")
+        raise InputError(f"{name}: no class folder; wanted <split>/<class>/<file>")
     return (SPLITS[parts[at[-1]].lower()] if at else "train"), parts[-1]
 
 
@@ -204,7 +205,7 @@ def _write_arrays(
         good = labels[split] >= 0
         empty = set(range(len(listed.classes))) - set(labels[split].tolist())
         if empty:
-            raise ValueError(
+            raise InputError(
                 f"empty class: no readable image of {listed.classes[min(empty)]!r} in {split}"
             )
         if not good.all():

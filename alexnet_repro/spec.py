@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alexnet_repro.errors import InputError
 from alexnet_repro.networks import NETWORKS, get
 from alexnet_repro.rows import WEIGHT_KINDS, Layer, Spec
 
@@ -25,7 +26,7 @@ def out_size(layer: Layer, side: int) -> int:
     """
     span = side + 2 * layer.padding - layer.size
     if span < 0:
-        raise ValueError(
+        raise InputError(
             f"{layer.name}: a {layer.size}-pixel window does not fit {side} pixels "
             f"with padding {layer.padding}"
         )
@@ -50,7 +51,7 @@ def trace(spec: Spec, input_size: int | None = None) -> pd.DataFrame:
         weights = biases = macs = 0
         if layer.kind in ("conv", "local"):
             if c % layer.groups or layer.out % layer.groups:
-                raise ValueError(
+                raise InputError(
                     f"{spec.name}: {layer.name} splits {c} -> {layer.out} channels into "
                     f"{layer.groups} groups, which do not divide them"
                 )

@@ -12,6 +12,7 @@ from IPython.display import HTML
 
 from alexnet_repro import claims
 from alexnet_repro.claims import Claim
+from alexnet_repro.errors import InputError
 from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
 
@@ -143,7 +144,7 @@ def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") ->
             }
         )
     if not rows:
-        raise ValueError(f"no claim starts with {stem!r}")
+        raise InputError(f"no claim starts with {stem!r}")
     text = table(rows, caption or "What the paper prints, what the original ran, what we measure")
     return HTML(text + provenance(runs, computed=computed))
 

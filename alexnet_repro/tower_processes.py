@@ -19,6 +19,7 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alexnet_repro.errors import InputError
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.optim import PaperSGD, parameter_groups
 from alexnet_repro.traffic import SCORES
@@ -185,7 +186,7 @@ def differences(a: Result, b: Result) -> dict[str, float]:
 
     def worst(x: Mapping[str, Tensor], y: Mapping[str, Tensor]) -> float:
         if x.keys() != y.keys():
-            raise ValueError(f"these are not results of one net: {sorted(x.keys() ^ y.keys())}")
+            raise InputError(f"these are not results of one net: {sorted(x.keys() ^ y.keys())}")
         return max(float((x[k] - y[k]).abs().max() / y[k].abs().max()) for k in y)
 
     losses = ({"": torch.tensor(r.losses, dtype=torch.float64)} for r in (a, b))

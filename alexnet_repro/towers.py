@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from alexnet_repro import spec as specs
 from alexnet_repro.columns import Column, keep_factors
+from alexnet_repro.errors import InputError
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.model import PaperNet, build, check_images
 from alexnet_repro.tower_processes import (
@@ -79,7 +80,7 @@ class TwoTowers(nn.Module):
 
 def _two(devices: Sequence[str]) -> list[torch.device]:
     if isinstance(devices, str) or len(devices) != 2:
-        raise ValueError(f"wanted two devices, such as ('cpu', 'cpu'), got {devices!r}")
+        raise InputError(f"wanted two devices, such as ('cpu', 'cpu'), got {devices!r}")
     return [torch.device(d) for d in devices]
 
 
@@ -137,7 +138,7 @@ def _check(net: PaperNet, batches: Sequence[Batch], options: Options) -> None:
         known = ", ".join(Options.__annotations__)
         raise TypeError(f"unknown option {unknown[0]!r}; there are {known}")
     if not batches:
-        raise ValueError("wanted a list of (images, labels), one a step; got none")
+        raise InputError("wanted a list of (images, labels), one a step; got none")
     for images, _ in batches:
         check_images(net, images)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alexnet_repro import spec as specs
+from alexnet_repro.errors import InputError
 from alexnet_repro.rows import WEIGHT_KINDS, Layer, Spec
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ def meetings(spec: Spec) -> tuple[str, ...]:
     not divide into two columns.
     """
     if spec.columns != COLUMNS:
-        raise ValueError(
+        raise InputError(
             f"{spec.name} has columns={spec.columns}, wanted {COLUMNS}; nets of two columns: "
             f"{', '.join(s.name for s in specs.NETWORKS.values() if s.columns == COLUMNS)}"
         )
     for row in spec.layers:
         problem = _problem(row, row is spec.layers[0])
         if problem:
-            raise ValueError(f"{spec.name} does not divide into two columns: {row.name} {problem}")
+            raise InputError(f"{spec.name} does not divide into two columns: {row.name} {problem}")
     return tuple(r.name for r in spec.layers[1:] if r.kind in WEIGHT_KINDS and r.groups == 1)
 
 
@@ -73,7 +74,7 @@ def exchange(spec: Spec, batch: int, bytes_per_number: int = 4) -> pd.DataFrame:
     import pandas as pd
 
     if batch < 1 or bytes_per_number < 1:
-        raise ValueError(
+        raise InputError(
             f"wanted batch and bytes_per_number >= 1, got {batch} and {bytes_per_number}"
         )
     readers = meetings(spec)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from alexnet_repro import augment, augment_fast, checkpoints, data, model, resident
 from alexnet_repro.config import RunConfig
 from alexnet_repro.diagnose import StuckWarning, StuckWatch
+from alexnet_repro.errors import InputError
 from alexnet_repro.evaluate import View, evaluate
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.optim import DivideByTenOnPlateau, PaperSGD, parameter_groups, set_rate
@@ -109,7 +110,7 @@ def train(
     )
     held_out = config.validation_images
     if held_out >= len(training):
-        raise ValueError(f"validation_images is {held_out} of {len(training)} training images")
+        raise InputError(f"validation_images is {held_out} of {len(training)} training images")
     watch = StuckWatch(len(training.classes))
     run = _Run(
         config, seed, net, optimizer, training, view, components, watch, quiet,

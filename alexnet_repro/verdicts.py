@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alexnet_repro.errors import InputError
 from alexnet_repro.records import RunRecord
 
 WORDS = ("match", "direction", "unclear", "opposite", "paper is off", "not run", "no verdict")
@@ -73,7 +74,7 @@ def metric(record: RunRecord, name: str) -> tuple[float, bool]:
     parts = name.split(" - ")
     for part in parts:
         if part not in record.metrics:
-            raise ValueError(
+            raise InputError(
                 f"{record.experiment}/{record.arm} has no metric {part!r}; "
                 f"it has {', '.join(record.metrics)}"
             )
@@ -86,7 +87,7 @@ def paired(
     """Runs of two arms matched by seed; ValueError when a seed is on one side only."""
     a, b = ({r.seed: r for r in side} for side in (arm, versus))
     if set(a) != set(b):
-        raise ValueError(f"unpaired seeds: {sorted(a)} against {sorted(b)}")
+        raise InputError(f"unpaired seeds: {sorted(a)} against {sorted(b)}")
     return [(a[seed], b[seed]) for seed in sorted(a)]
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from alexnet_repro import __version__, dropout, peers
 from alexnet_repro import spec as specs
+from alexnet_repro.errors import InputError
 from alexnet_repro.model import PaperNet, build
 
 FORMAT = "alexnet-repro-1"
@@ -59,7 +60,7 @@ LAYOUTS: dict[str, tuple[Mapped, ...]] = {
 
 def _known(name: str) -> None:
     if name not in specs.NETWORKS and name not in peers.PEERS:
-        raise ValueError(
+        raise InputError(
             f"no net called {name!r}; nets: {', '.join([*specs.NETWORKS, *peers.PEERS])}. "
             f"The weights of another net keep as torch.save(net.state_dict(), path)"
         )
@@ -100,9 +101,9 @@ def load(path: str | Path) -> PaperNet:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file ({error})") from None
+        raise InputError(f"{path} is not a safetensors file ({error})") from None
     if metadata.get("format") != FORMAT:
-        raise ValueError(
+        raise InputError(
             f"{path} does not say which net of this library it holds (format "
             f"{metadata.get('format')!r}, wanted {FORMAT!r}); for other people's weights use "
             f"weights.from_layout(weights.read(path), layout)"
@@ -114,7 +115,7 @@ def load(path: str | Path) -> PaperNet:
         spec, classes = specs.Spec(**body, layers=rows), int(metadata["num_classes"])
         net = _empty(spec, classes, metadata["nonlinearity"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} was written by alexnet-repro {metadata.get('library')}, and {__version__} "
             f"cannot build its net ({error!r}); take that version"
         ) from None
@@ -141,10 +142,10 @@ def _same_shapes(state: Mapping[str, Tensor], net: PaperNet, who: str, hint: str
     for name, shape in wanted.items():
         got = tuple(state[name].shape) if name in state else "none"
         if got != shape:
-            raise ValueError(f"{who} {name} has shape {got}, wanted {shape}{hint}")
+            raise InputError(f"{who} {name} has shape {got}, wanted {shape}{hint}")
     more = [name for name in state if name not in wanted]
     if more:
-        raise ValueError(f"{who} there is {more[0]}, which {net.spec.name} has not")
+        raise InputError(f"{who} there is {more[0]}, which {net.spec.name} has not")
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
@@ -158,30 +159,30 @@ def read(path: str | Path) -> dict[str, Tensor]:
         try:
             return safetensors.torch.load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path} is not a safetensors file ({error})") from None
+            raise InputError(f"{path} is not a safetensors file ({error})") from None
     if path.suffix not in (".pt", ".pth"):
-        raise ValueError(f"{path}: wanted a name ending in .safetensors, .pt or .pth")
+        raise InputError(f"{path}: wanted a name ending in .safetensors, .pt or .pth")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise ValueError(
+        raise InputError(
             f"{path} holds more than tensors, or is damaged; nothing in it was run. Ask for its "
             f"state_dict() saved by torch.save or as safetensors"
         ) from None
     except OSError:
         raise
     except Exception as error:  # what torch raises for damaged files depends on the damage
-        raise ValueError(f"{path} cannot be read as torch weights ({error!r})") from None
+        raise InputError(f"{path} cannot be read as torch weights ({error!r})") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path} holds a {type(state).__name__}, wanted tensors by name")
+        raise InputError(f"{path} holds a {type(state).__name__}, wanted tensors by name")
     return dict(state)
 
 
 def _layout(layout: str) -> tuple[Mapped, ...]:
     if layout not in LAYOUTS:
-        raise ValueError(f"no layout {layout!r}; layouts: {', '.join(LAYOUTS)}")
+        raise InputError(f"no layout {layout!r}; layouts: {', '.join(LAYOUTS)}")
     return LAYOUTS[layout]
 
 
@@ -205,7 +206,7 @@ def from_layout(
             if layout != "torchvision" and key not in left:
                 key = f"{row.theirs}/{i}"
             if key not in left:
-                raise ValueError(
+                raise InputError(
                     f"layout {layout} wants {row.theirs}.{part}; the state has "
                     f"{', '.join(list(state)[:4])}, ...; layouts: {', '.join(LAYOUTS)}"
                 )
@@ -215,7 +216,7 @@ def from_layout(
                 value = value[0]
             ours[f"{row.layer}.{part}"] = value
     if left:
-        raise ValueError(f"layout {layout} has no {next(iter(left))}, but the state has")
+        raise InputError(f"layout {layout} has no {next(iter(left))}, but the state has")
     if layout != "torchvision" and ours["conv1.weight"].dim() == 4:
         ours["conv1.weight"] = ours["conv1.weight"].flip(1)
     net = _empty(peers.get(layout), ours["fc8.bias"].numel())
@@ -242,7 +243,7 @@ def to_layout(net: PaperNet, layout: str) -> dict[str, Tensor]:
     """
     rows = _layout(layout)
     if net.spec != peers.get(layout) or net.nonlinearity != "relu":
-        raise ValueError(
+        raise InputError(
             f"{net.spec.name} with {net.nonlinearity} is not the net of layout {layout}; if only "
             f"its dropout differs, call dropout.to_inverted(net) first"
         )

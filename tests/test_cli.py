@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_repro import chapters, cli, experiments, launch
+from alexnet_repro import chapters, claims, cli, experiments, launch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -133,3 +133,14 @@ def test_papermill_by_hand_refuses_a_misspelt_parameter(tmp_path):
     done = subprocess.run(command, cwd=chapters.BOOK, capture_output=True, text=True)
     assert done.returncode == 1
     assert "no parameter 'mdoe'; did you mean 'mode'?" in done.stderr
+
+
+def test_a_fault_of_the_library_is_not_told_as_a_users_mistake(monkeypatch):
+    """Only InputError is somebody's mistake; numpy's ValueError must come out with its traceback."""
+
+    def broken():
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(claims, "scoreboard", broken)
+    with pytest.raises(ValueError, match="broadcast"):
+        cli.main(["scoreboard"])
