@@ -136,7 +136,7 @@ def test_papermill_by_hand_refuses_a_misspelt_parameter(tmp_path):
 
 
 def test_a_fault_of_the_library_is_not_told_as_a_users_mistake(monkeypatch):
-    """Only InputError is somebody's mistake; numpy's ValueError must come out with its traceback."""
+    """Only InputError is somebody's mistake; numpy's ValueError keeps its traceback."""
 
     def broken():
         raise ValueError("operands could not be broadcast together")

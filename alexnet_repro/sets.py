@@ -1,0 +1,36 @@
+"""§2 The data sets that the study names: their images, classes and sums. No torch.
+
+A prepared set under one of these names must have these counts, and these sums where they are known
+(of the arrays, as data.array_sha256 takes them). A set under another name is nobody's: it can be
+trained on and earns no verdict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """What a set of that name must hold."""
+
+    classes: int
+    images: dict[str, int]  # split -> images
+    sha256: dict[str, str] = field(default_factory=dict)  # split -> sum, where it is known
+
+
+KNOWN: dict[str, KnownSet] = {
+    "cifar10-jpeg": KnownSet(
+        10,
+        {"train": 50_000, "test": 10_000},
+        {
+            "train": "c408cfd7f8a29b797cc670166c945b62297c35ffbacdd080e81f2e7850d28611",
+            "test": "e895b8e85e3b17146ad90af45c196010154bad54b450f4ffa861e3feba39904a",
+        },
+    ),
+    "cifar10": KnownSet(10, {"train": 50_000, "test": 10_000}),
+    "tiny-imagenet-100": KnownSet(100, {"train": 50_000, "val": 5_000}),
+    "tiny-imagenet-200": KnownSet(200, {"train": 100_000, "val": 10_000}),
+    "ilsvrc-2010": KnownSet(1000, {"train": 1_261_406, "val": 50_000, "test": 150_000}),
+    "ilsvrc-2012": KnownSet(1000, {"train": 1_281_167, "val": 50_000}),
+}
