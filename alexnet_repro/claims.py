@@ -7,13 +7,14 @@ exists only where something is shown. No torch.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexnet_repro import arithmetic, experiments, records, spec, verdicts
+from alexnet_repro import arithmetic, experiments, paths, records, spec, verdicts
 from alexnet_repro.errors import InputError
 from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = Path(__file__).with_name("claims.csv")
-BOOK = records.PACKAGE.parent / "book"
+BOOK = paths.BOOK
 COLUMNS = (
     "claim_id section where statement metric compare arm versus paper_value printed code_value "
     "unit precision expected_sign setting experiment page reason"
 ).split()
+CLAIMS = 35  # c01 to c35
 # unit -> the range that a printed value must lie in
 UNITS = {
     "error": (0, 1), "difference": (-1, 1), "ratio": (0, math.inf), "count": (0, math.inf),
@@ -79,18 +81,28 @@ class Claim:
 
 
 def load_claims(file: Path | str = FILE) -> list[Claim]:
-    """Every row, validated; ClaimError names the row and the column of the first mistake."""
-    with open(file, newline="", encoding="utf-8") as f:
-        reader = csv.DictReader(f)
-        if reader.fieldnames != COLUMNS:
-            raise ClaimError(f"{file}: columns are {reader.fieldnames}, wanted {COLUMNS}")
-        claims: list[Claim] = []
-        known = experiments.load_experiments()
-        for row in reader:
-            claims.append(_claim(row, known))
+    """Every row, validated; ClaimError names the row and the column of the first mistake.
+
+    A file that breaks off is refused: it must hold each of the paper's claims and end with a line.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClaimError(f"{file}: not a readable ledger ({error})") from error
+    reader = csv.DictReader(io.StringIO(text))
+    if reader.fieldnames != COLUMNS:
+        raise ClaimError(f"{file}: columns are {reader.fieldnames}, wanted {COLUMNS}")
+    known = experiments.load_experiments()
+    claims = [_claim(row, known) for row in reader]
     names = [c.claim_id for c in claims]
     if twice := {n for n in names if names.count(n) > 1}:
         raise ClaimError(f"row {min(twice)}, column claim_id: there are two of it")
+    lost = {f"c{i:02}" for i in range(1, CLAIMS + 1)} - {n[:3] for n in names}
+    if lost or not text.endswith("\n"):
+        raise ClaimError(
+            f"{file}: breaks off or lacks claims ({', '.join(sorted(lost)) or 'its last line'}); "
+            f"get the whole file again, such as by `git checkout -- {file}`"
+        )
     return claims
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alexnet_repro import paths
 from alexnet_repro.errors import InputError, MissingError
 
 FORMAT = 1
@@ -55,8 +55,8 @@ class DataSet:
 
 
 def default_root() -> Path:
-    """Where prepared sets lie: $ALEXNET_DATA, or data/ beside the package."""
-    return Path(os.environ.get("ALEXNET_DATA") or Path(__file__).resolve().parent.parent / "data")
+    """Where prepared sets lie: $ALEXNET_DATA, or where `paths` says."""
+    return paths.data_root()
 
 
 def load(name: str, split: str, root: Path | str | None = None) -> DataSet:

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexnet_repro.errors import InputError
+from alexnet_repro.paths import PACKAGE, REPOSITORY, RUNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
 CURVE = ["step", "epoch", "split", "loss", "top1_error", "top5_error", "lr"]
-PACKAGE = Path(__file__).resolve().parent
-RUNS = PACKAGE.parent / "runs"
 
 
 class RecordError(InputError):
@@ -132,8 +131,10 @@ def git_state() -> dict[str, Any]:
     """The commit, and whether the files differed from it.
 
     New files count, for a module that git does not know can change a result; what git ignores and
-    the records under runs/ do not.
+    the records under runs/ do not. An installed copy has no commit, wherever it lies.
     """
+    if REPOSITORY is None:
+        return {"commit": None, "dirty": None}
     try:
         commit = _git("rev-parse", "HEAD")
         dirty = bool(_git("status", "--porcelain", "--", ".", ":!runs"))

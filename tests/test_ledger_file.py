@@ -1,0 +1,41 @@
+"""claims.csv as a file: one that breaks off anywhere is no shorter ledger."""
+
+import re
+
+import pytest
+
+from alexnet_repro import claims
+from alexnet_repro.claims import ClaimError
+
+WHOLE = claims.FILE.read_bytes()
+LINES = WHOLE.splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("kept", "text"),
+    [
+        (WHOLE[:-1], "its last line"),
+        (WHOLE[:-20], "its last line"),
+        (b"".join(LINES[:-1]), "lacks claims (c35)"),
+        (b"".join(LINES[:40]), "lacks claims (c16, c17, "),
+        (LINES[0], "lacks claims (c01, c02, "),
+        (b"", "columns are None"),
+        (WHOLE[: WHOLE.index("§".encode()) + 1], "not a readable ledger"),
+        (b"".join(line for line in LINES if not line.startswith(b"c20,")), "lacks claims (c20)"),
+    ],
+)  # fmt: skip
+def test_a_ledger_that_breaks_off_is_refused(tmp_path, kept, text):
+    file = tmp_path / "claims.csv"
+    file.write_bytes(kept)
+    with pytest.raises(ClaimError, match=f"claims.csv: .*{re.escape(text)}"):
+        claims.load_claims(file)
+
+
+def test_a_ledger_that_is_not_there(tmp_path):
+    with pytest.raises(ClaimError, match=r"nowhere\.csv: not a readable ledger"):
+        claims.load_claims(tmp_path / "nowhere.csv")
+
+
+def test_the_whole_ledger_is_taken(tmp_path):
+    (tmp_path / "claims.csv").write_bytes(WHOLE)
+    assert claims.load_claims(tmp_path / "claims.csv") == claims.load_claims()
