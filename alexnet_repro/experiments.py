@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import difflib
 import time
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alexnet_repro import records
+from alexnet_repro import experiment_file, paths, records
 from alexnet_repro.config import RunConfig
 from alexnet_repro.errors import InputError
+from alexnet_repro.experiment_file import check_seeds
 from alexnet_repro.records import RecordError, RunRecord
 
 FILE = Path(__file__).with_name("experiments.toml")
-SCRATCH = records.PACKAGE.parent / ".scratch"
+SCRATCH = paths.SCRATCH
 MODES = ("load", "train", "smoke")
 
 
@@ -74,27 +74,12 @@ class Experiment:
 def load_experiments(file: Path | str = FILE) -> dict[str, Experiment]:
     """Every experiment by name, sweeps before what they choose for.
 
-    Raises ValueError naming the table for an unknown key, arm or a seed that is not an integer.
+    Raises InputError naming the file, the table and the key of the first mistake.
     """
     found: dict[str, Experiment] = {}
-    for name, table in tomllib.loads(Path(file).read_text()).items():
-        known = {"page", "purpose", "cost", "seeds", "preset", "arms", "smoke", "sweep"}
-        unknown = sorted(set(table) - known)
-        missing = sorted(known - {"smoke", "sweep"} - set(table))
-        if unknown or missing:
-            raise InputError(f"experiment {name!r}: unknown keys {unknown}, missing keys {missing}")
-        try:
-            experiment = Experiment(name=name, **{**table, "seeds": check_seeds(table["seeds"])})
-        except InputError as error:
-            raise InputError(f"experiment {name!r}: {error}") from error
-        for arm, changes in experiment.arms.items():
-            try:
-                RunConfig.from_dict({**experiment.preset, **changes}).replace(**experiment.smoke)
-            except InputError as error:
-                raise InputError(f"experiment {name!r}, arm {arm!r}: {error}") from error
+    for name, table in experiment_file.read(file).items():
+        experiment = Experiment(name=name, **{**table, "seeds": tuple(table["seeds"])})
         if experiment.sweep:
-            if set(experiment.sweep["lr"]) != set(experiment.arms):
-                raise InputError(f"experiment {name!r}: sweep.lr wants a grid for each arm")
             sweep = experiment.sweep_experiment()
             found[sweep.name] = sweep
         found[name] = experiment
@@ -109,19 +94,6 @@ def get(name: str) -> Experiment:
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found)}"
         raise InputError(f"no experiment {name!r}; {hint}")
     return found[name]
-
-
-def check_seeds(seeds: Iterable[Any]) -> tuple[int, ...]:
-    """Seeds as a tuple; ValueError unless they are distinct integers >= 0."""
-    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        raise InputError(f"seeds wants a list of integers such as [0, 1, 2], got {seeds!r}")
-    checked = tuple(seeds)
-    for seed in checked:
-        if type(seed) is not int or seed < 0:
-            raise InputError(f"a seed is an integer >= 0, got {seed!r} in {list(checked)!r}")
-    if not checked or len(set(checked)) < len(checked):
-        raise InputError(f"seeds wants at least one seed and none twice, got {list(checked)!r}")
-    return checked
 
 
 def chosen_rate(experiment: Experiment, arm: str, root: Path | str = records.RUNS) -> float:
@@ -149,6 +121,8 @@ def load_run(
     experiment.check_arm(arm)
     path = records.record_path(experiment.name, arm, seed, root)
     command = f"alexnet-repro run {experiment.name} --arm {arm} --seed {seed}"
+    if Path(root) != records.RUNS:
+        command += f" --out {root}"
     if not path.exists():
         raise RecordError(f"no record {path}; make it with `{command}`")
     record = RunRecord.load(path)
@@ -179,8 +153,9 @@ def run_or_load(
     mode "load" reads committed records and never trains; "train" computes what is not already in
     out_dir; "smoke" trains for seconds on the embedded data set (seed 0), which earns no verdict.
     epochs: another length than the experiment's (not with "load"). device: another torch device
-    than the experiment's. out_dir: default .scratch/,
-    never runs/. Raises ValueError for an unknown name, mode, arm or seed, RecordError as load_run.
+    than the experiment's. out_dir: default .scratch/, never runs/; the rates that a sweep chose
+    come from runs/ all the same. Raises ValueError for an unknown name, mode, arm or seed,
+    RecordError as load_run.
     """
     if mode not in MODES:
         raise InputError(f"mode wants one of {', '.join(MODES)}, got {mode!r}")

@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from alexnet_repro import experiments, records
+from alexnet_repro.errors import InputError
 from alexnet_repro.experiments import chosen_rate, load_run, run_or_load
 from alexnet_repro.records import RecordError
 
-TABLE = """
+ARMS = """arms.relu.nonlinearity = "relu"
+arms.tanh.nonlinearity = "tanh"
+"""
+TABLE = f"""
 [toy]
 page = "p"
 purpose = "test"
@@ -18,9 +22,7 @@ cost = "nothing"
 seeds = [0, 1]
 preset.lr = 0.01
 preset.stop_at_train_error = 0.25
-arms.relu.nonlinearity = "relu"
-arms.tanh.nonlinearity = "tanh"
-"""
+{ARMS}"""
 SWEEP = "sweep.seed = 100\nsweep.epochs = 2\nsweep.lr.relu = [0.1, 0.01, 0.001]\n"
 
 
@@ -50,17 +52,91 @@ def test_a_table_becomes_an_experiment_and_its_sweep(toy, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ('page = "p"', 'pgae = "p"', r"unknown keys \['pgae'\], missing keys \['page'\]"),
+        ('page = "p"', 'pgae = "p"', r": unknown keys \['pgae'\], missing keys \['page'\]"),
         ("preset.lr", "preset.rate", ", arm 'relu': unknown configuration key 'rate'"),
         ('"tanh"', '"tanhh"', ", arm 'tanh': .* wants one of relu, tanh, sigmoid, got 'tanhh'"),
-        ("[0, 1]", '["0"]', "a seed is an integer >= 0, got '0'"),
+        ("[0, 1]", '["0"]', ", seeds: a seed is an integer >= 0, got '0'"),
         ("= 0.01", '= "x"\nsmoke.lr = 0.1', ", arm 'relu': .*'lr' wants float, got 'x'"),
-        ("cost", f"{SWEEP}cost", ": sweep.lr wants a grid for each arm"),
+        ("cost", f"{SWEEP}cost", r", sweep.lr: wants a grid for each arm \(relu, tanh\), got"),
+        ('page = "p"', "page = 31", ", page: wants a text, got 31"),
+        ('"nothing"', '["a", "day"]', r", cost: wants a text, got \['a', 'day'\]"),
+        ('"test"', '" "', ", purpose: wants a text, got ' '"),
+        ("[0, 1]", '"0, 1"', ", seeds: seeds wants a list of integers .* got '0, 1'"),
+        ("[0, 1]", "{first = 0}", ", seeds: seeds wants a list of integers .* got {'first': 0}"),
+        ("[0, 1]", "[]", r", seeds: seeds wants at least one seed .* got \[\]"),
+        ("[0, 1]", "[0, -1]", ", seeds: a seed is an integer >= 0, got -1"),
+        ("preset.lr = 0.01\npreset.stop_at_train_error = 0.25", "preset = [0.01]",
+         r", preset: wants a table, got \[0.01\]"),
+        (ARMS, 'arms = ["relu", "tanh"]', r", arms: wants a table, got \['relu', 'tanh'\]"),
+        (ARMS, 'arms.relu = "relu"', ", arm 'relu': wants a table of the keys .* got 'relu'"),
+        (ARMS, "arms = {}", ", arms: wants at least one arm, got {}"),
+        ("arms.tanh.", 'arms."../tanh".', ", arm '../tanh': wants a name of letters"),
+        ('"tanh"', '["tanh"]', r", arm 'tanh': .*'nonlinearity' wants str, got \['tanh'\]"),
+        ("preset.lr = 0.01", 'preset.net = "12pct"', ", arm 'relu': no net called '12pct'; nets: "),
+        ("cost", "smoke = 3\ncost", ", smoke: wants a table, got 3"),
+        ("cost", "smoke.epoch = 3\ncost", ", arm 'relu', smoke: unknown configuration key 'epoch'"),
+        ("cost", 'smoke.data = "mnist"\ncost', ", smoke: wants the embedded data set, no other"),
+        ("cost", "sweep = [1]\ncost", r", sweep: wants a table, got \[1\]"),
+        ("cost", "sweep.rates = 3\ncost",
+         r", sweep: unknown keys \['rates'\], missing keys \['epochs', 'lr', 'seed'\]"),
+    ],
+)  # fmt: skip
+def test_a_wrong_table_is_refused_by_name(tmp_path, old, new, text):
+    assert TABLE.count(old) == 1
+    with pytest.raises(InputError, match=f"experiments.toml: experiment 'toy'{text}"):
+        read(tmp_path, TABLE.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("sweep.epochs = 2\n", "", r": unknown keys \[\], missing keys \['epochs'\]"),
+        ("sweep.seed = 100\n", "", r": unknown keys \[\], missing keys \['seed'\]"),
+        ("100", "1", ".seed: wants an integer >= 0 that is none of the seeds that count, got 1"),
+        ("100", "1.5", ".seed: wants an integer >= 0 .* got 1.5"),
+        ("epochs = 2", "epochs = 0", ".epochs: wants an integer >= 1, got 0"),
+        ("epochs = 2", 'epochs = "2"', ".epochs: wants an integer >= 1, got '2'"),
+        ("[0.03, 0.3]", "[]", r".lr.tanh: wants a list of at least two .*rates above 0, got \[\]"),
+        ("[0.03, 0.3]", "[0.3]", r".lr.tanh: wants a list .* got \[0.3\]"),
+        ("[0.03, 0.3]", '[0.03, "0.3"]', r".lr.tanh: wants a list .* got \[0.03, '0.3'\]"),
+        ("[0.03, 0.3]", "[0.03, 0]", r".lr.tanh: wants a list .* got \[0.03, 0\]"),
+        ("[0.03, 0.3]", "[0.03, nan]", r".lr.tanh: wants a list .* got \[0.03, nan\]"),
+        ("[0.03, 0.3]", "[0.03, inf]", r".lr.tanh: wants a list .* got \[0.03, inf\]"),
+        ("[0.03, 0.3]", "[0.3, 0.3000000001]", r".lr.tanh: wants a list of .* different rates"),
+        ("[0.03, 0.3]", "0.3", ".lr.tanh: wants a list .* got 0.3"),
+        ("[0.03, 0.3]", "{low = 0.3}", ".lr.tanh: wants a list .* got {'low': 0.3}"),
     ],
 )
-def test_a_wrong_table_is_refused_by_name(tmp_path, old, new, text):
-    with pytest.raises(ValueError, match=f"experiment 'toy'.*{text}"):
-        read(tmp_path, TABLE.replace(old, new))
+def test_a_wrong_sweep_is_refused_by_key(tmp_path, old, new, text):
+    whole = f"{TABLE}{SWEEP}sweep.lr.tanh = [0.03, 0.3]\n"
+    assert whole.count(old) == 1
+    with pytest.raises(InputError, match=f"experiments.toml: experiment 'toy', sweep{text}"):
+        read(tmp_path, whole.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[toy", r"not TOML \(Expected"),
+        (f"{TABLE}cost = 'again'", r"not TOML \(Cannot overwrite a value"),
+        ("a = " + "[" * 10_000, r"not TOML \("),
+        ("toy = 3", "experiment 'toy': wants a table, got 3"),
+        ("[[toy]]\npage = 'p'", r"experiment 'toy': wants a table, got \[{'page': 'p'}\]"),
+        (TABLE.replace("[toy]", "['a/b']"), "experiment 'a/b': wants a name of letters"),
+        (TABLE.replace("[toy]", "[toy-sweep]"), "experiment 'toy-sweep': wants another name"),
+    ],
+)
+def test_a_file_that_holds_no_tables_of_experiments(tmp_path, text, said):
+    with pytest.raises(InputError, match=f"experiments.toml: {said}"):
+        read(tmp_path, text)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.toml: cannot be read"):
+        experiments.load_experiments(tmp_path / "nowhere.toml")
+    (tmp_path / "latin.toml").write_bytes(TABLE.encode() + b"# \xe9\n")
+    with pytest.raises(InputError, match=r"latin\.toml: cannot be read"):
+        experiments.load_experiments(tmp_path / "latin.toml")
 
 
 def test_every_arm_of_the_study_changes_one_component():
@@ -118,7 +194,7 @@ def test_load_reads_in_order_and_never_trains(pooling, trained, tmp_path):
     assert found == [("overlap", 2), ("overlap", 0), ("non-overlap", 2), ("non-overlap", 0)]
     assert run_or_load(pooling.name, arms=["overlap"])[1].metrics["top1_error"] == 0.31
     (tmp_path / "s34-pooling" / "non-overlap-seed1.json").unlink()
-    command = "`alexnet-repro run s34-pooling --arm non-overlap --seed 1`"
+    command = f"`alexnet-repro run s34-pooling --arm non-overlap --seed 1 --out {tmp_path}`"
     with pytest.raises(RecordError, match=f"no record .*seed1.json; make it with {command}"):
         run_or_load(pooling.name)
     assert trained == []
@@ -169,7 +245,7 @@ def test_the_rule_of_the_sweep(make_record, toy, tmp_path, errors, diverged, rat
 
 
 def test_a_sweep_that_chooses_nothing(make_record, toy, tmp_path):
-    command = "`alexnet-repro run toy-sweep --arm tanh-lr0.03 --seed 100`"
+    command = f"`alexnet-repro run toy-sweep --arm tanh-lr0.03 --seed 100 --out {tmp_path}`"
     with pytest.raises(RecordError, match=f"no record .*; make it with {command}"):
         toy.config("tanh", tmp_path)
     runs = {"tanh-lr0.03": 0.4, "tanh-lr0.3": 0.4}
