@@ -8,22 +8,24 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from alexnet_repro import experiments, launch, records
+from alexnet_repro import experiments, paths, records
+from alexnet_repro.children import Children
 from alexnet_repro.errors import InputError
+from alexnet_repro.launch import ending
 
-BOOK = records.PACKAGE.parent / "book"
+BOOK = paths.BOOK
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Outcome:
 
 
 def names(wanted: Iterable[str] = ()) -> list[str]:
-    """Pages by name (no ending), default all notebooks; ValueError for one that is not there."""
+    """Pages by name (no ending), default all notebooks; InputError for one that is not there."""
+    paths.need_repository("running chapters")
     known = sorted(p.stem for p in BOOK.glob("*.ipynb"))
     wanted = [w.removesuffix(".ipynb").removeprefix("book/") for w in wanted]
     for name in wanted:
@@ -45,7 +48,7 @@ def names(wanted: Iterable[str] = ()) -> list[str]:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"pages: {', '.join(known)}"
             raise InputError(f"no page {name!r}; {hint}")
-    return wanted or known
+    return list(dict.fromkeys(wanted)) or known
 
 
 def run(
@@ -57,32 +60,39 @@ def run(
 ) -> list[Outcome]:
     """Run pages with parameters into out/<mode>/<page>.ipynb, `workers` at a time.
 
-    Raises ValueError, before anything runs, for a parameter that a page does not have. A page that
-    fails leaves <page>.failed.ipynb with the traceback and does not stop the others.
+    Raises InputError, before anything runs, for a parameter that a page does not have. A page that
+    fails leaves <page>.failed.ipynb with the traceback and does not stop the others. When this
+    process is interrupted or ended, the pages that run are ended too.
     """
     pages = list(pages)
+    mode = parameters.get("mode", "load")
+    if mode not in experiments.MODES:
+        raise InputError(f"mode wants one of {', '.join(experiments.MODES)}, got {mode!r}")
+    if workers < 1:
+        raise InputError(f"workers wants at least 1, got {workers}")
     for page in pages:
         _check_parameters(page, parameters)
-    folder = Path(out) / parameters.get("mode", "load")
+    folder = Path(out) / mode
     folder.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=len(pages), unit="page", desc="chapters")
-
-    def one(page: str) -> Outcome:
-        outcome = _run_page(page, parameters, folder)
-        bar.update()
-        return outcome
-
-    with bar, ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, pages))
+    with bar, ThreadPoolExecutor(workers) as pool, Children() as children:
+        running = [pool.submit(_run_page, page, parameters, folder, children) for page in pages]
+        for done in as_completed(running):
+            done.result()
+            bar.update()
+    return [done.result() for done in running]
 
 
 def _check_parameters(page: str, parameters: dict[str, Any]) -> None:
-    cells = json.loads((BOOK / f"{page}.ipynb").read_text())["cells"]
-    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
-    if len(tagged) != 1:
-        raise InputError(f"page {page} has {len(tagged)} cells tagged 'parameters', wanted one")
-    lines = "".join(tagged[0]["source"]).splitlines()
-    known = [line.split("=")[0].strip() for line in lines if "=" in line]
+    import papermill
+
+    path = BOOK / f"{page}.ipynb"
+    try:
+        known = list(papermill.inspect_notebook(str(path)))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:  # nbformat's
+        raise InputError(f"{path}: not a readable notebook ({error})") from error
+    if not known:
+        raise InputError(f"{path}: no cell tagged 'parameters', or nothing in it")
     for name in parameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -90,21 +100,27 @@ def _check_parameters(page: str, parameters: dict[str, Any]) -> None:
             raise InputError(f"page {page} has no parameter {name!r}; {hint}")
 
 
-def _run_page(page: str, parameters: dict[str, Any], folder: Path) -> Outcome:
+def _run_page(page: str, parameters: dict[str, Any], folder: Path, children: Children) -> Outcome:
     target, stamp = folder / f"{page}.ipynb", folder / f"{page}.stamp"
     failed = folder / f"{page}.failed.ipynb"
     digest = _digest(page, parameters)
-    if target.exists() and stamp.exists() and stamp.read_text() == digest:
+    if target.exists() and stamp.exists() and stamp.read_bytes() == digest.encode():
         return Outcome(page, "unchanged", 0.0)
     began = time.perf_counter()
-    command = [sys.executable, "-m", "papermill", str(BOOK / f"{page}.ipynb"), str(failed)]
-    command += ["-y", json.dumps(parameters), "--cwd", str(BOOK), "--no-progress-bar"]
-    environment = {**launch.MALLOC, "OMP_NUM_THREADS": "1", **os.environ}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-m", "alexnet_repro.children", "papermill"]
+    command += [str(BOOK / f"{page}.ipynb"), str(failed), "-y", json.dumps(parameters)]
+    command += ["--cwd", str(BOOK), "--no-progress-bar"]
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        child = children.start(command, stdout=subprocess.DEVNULL, stderr=said)
+        if child is None:
+            return Outcome(page, "failed", 0.0, "not started")
+        status = children.wait(child)
+        said.seek(0)
+        lines = [line for line in said.read().splitlines() if line.strip()]
     seconds = time.perf_counter() - began
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        return Outcome(page, "failed", seconds, lines[-1] if lines else "no message")
+    if status:
+        reason = f"{lines[-1] if lines else 'no message'} ({ending(status)})"
+        return Outcome(page, "failed", seconds, reason)
     failed.replace(target)
     stamp.write_text(digest)
     return Outcome(page, "ran", seconds)
@@ -114,6 +130,8 @@ def _digest(page: str, parameters: dict[str, Any]) -> str:
     """sha256 over the page, its parameters, the library and the records."""
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     digest.update(records.code_digest().encode())
-    for path in [BOOK / f"{page}.ipynb", *sorted(records.RUNS.glob("*/*.json"))]:
-        digest.update(path.name.encode() + path.read_bytes())
+    files = [p for p in sorted(records.RUNS.glob("*/*")) if p.suffix in (".json", ".csv")]
+    for path in [BOOK / f"{page}.ipynb", *files]:
+        name = f"{path.parent.name}/{path.name}"
+        digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """alexnet-repro: list | data | run | diagnose | components | chapters | scoreboard.
 
-Exit codes: 0 done, 1 something failed while running, 2 a mistake in what was asked for.
+Exit codes: 0 done, 1 something failed while running, 2 a mistake in what was asked for, 130 ended
+by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -8,12 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from alexnet_repro import records
+from alexnet_repro import paths, records
 from alexnet_repro.errors import InputError
+
+# what may be missing in an install -> the extra of pyproject.toml that brings it
+EXTRAS = {
+    "torch": "train", "torchvision": "train", "PIL": "train", "safetensors": "train",
+    "papermill": "book", "IPython": "book", "onnx": "onnx", "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except InputError as error:
         print(f"alexnet-repro: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        print(
+            f"alexnet-repro: this needs {error.name}, which is not installed: "
+            f"pip install 'alexnet-repro[{EXTRAS[error.name]}]'",
+            file=sys.stderr,
+        )
         return 2
     except OSError as error:
         print(f"alexnet-repro: {error}", file=sys.stderr)
@@ -72,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--arm", action="append", dest="arms", help="only this arm (repeatable)")
     run.add_argument("--seed", action="append", dest="seeds", type=int, help="only this seed")
     run.add_argument("--workers", type=int, default=2, help="processes side by side (default 2)")
-    run.add_argument("--out", type=Path, default=records.RUNS, help="where records go (runs/)")
+    run.add_argument("--out", type=Path, help="where records go and the sweeps lie (runs/)")
     run.add_argument("--device", help="torch device (default: the experiment's)")
     run.add_argument("--step", choices=("eager", "compiled"), help="how (the experiment's)")
     run.add_argument("--here", action="store_true", help="in this process, one after another")
@@ -117,12 +136,16 @@ def _parser() -> argparse.ArgumentParser:
 def _list(options: argparse.Namespace) -> int:
     from alexnet_repro import experiments
 
+    counted = paths.REPOSITORY is not None
     for experiment in experiments.load_experiments().values():
         pairs = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
         there = sum(records.record_path(experiment.name, a, s).exists() for a, s in pairs)
         print(f"{experiment.name}: {experiment.purpose}")
         print(f"    arms {', '.join(experiment.arms)}; seeds {list(experiment.seeds)}")
-        print(f"    records {there} of {len(pairs)}; cost: {experiment.cost}")
+        have = f"records {there} of {len(pairs)}; " if counted else ""
+        print(f"    {have}cost: {experiment.cost}")
+    if not counted:
+        print(f"no records are counted: they lie in the repository, {paths.PACKAGE} is a copy")
     return 0
 
 
@@ -135,6 +158,7 @@ def _data(options: argparse.Namespace) -> int:
         raise InputError("the embedded data set is generated when it is used; nothing to prepare")
     if Path(options.name).name != options.name or options.name.startswith("."):
         raise InputError(f"a data set's name is a plain word, got {options.name!r}")
+    _check_writable(root)
     if options.source:
         sources.prepare(
             options.source,
@@ -158,23 +182,38 @@ def _data(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_writable(folder: Path) -> None:
+    """InputError, with the way out, for a data folder that cannot be written; makes nothing."""
+    whole = folder.absolute()
+    there = next(p for p in (whole, *whole.parents) if p.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise InputError(
+            f"cannot write data to {folder} ({there} is no folder that can be written); "
+            f"set ALEXNET_DATA or give --root FOLDER"
+        )
+
+
 def _run(options: argparse.Namespace) -> int:
     from alexnet_repro import experiments, launch
 
     if options.workers < 1:
         raise InputError(f"--workers wants at least 1, got {options.workers}")
-    work = launch.jobs(options.names, options.arms, options.seeds)
+    out = options.out
+    if out is None:
+        paths.need_repository("`run` without --out", ", or give --out FOLDER")
+        out = records.RUNS
+    work = launch.jobs(options.names, options.arms, options.seeds, out)
+    where = {"device": options.device, "step": options.step}
     if not options.here:
-        where = {"device": options.device, "step": options.step}
-        failed = launch.run(work, workers=options.workers, out=options.out, **where)
+        failed = launch.run(work, workers=options.workers, out=out, **where)
         for (name, arm, seed), reason in failed:
             print(f"failed: {name} {arm} seed {seed}: {reason}", file=sys.stderr)
         return 1 if failed else 0
+    quiet = not sys.stderr.isatty()  # a bar is for eyes; the launcher passes on whole lines
     for name, arm, seed in work:
         experiment = experiments.get(name)
-        where = {"device": options.device, "step": options.step}
-        config = experiment.config(arm).replace(**{k: v for k, v in where.items() if v})
-        record = experiments.compute(experiment, arm, seed, config, options.out)
+        config = experiment.config(arm, out).replace(**{k: v for k, v in where.items() if v})
+        record = experiments.compute(experiment, arm, seed, config, out, quiet=quiet)
         print(f"{name} {arm} seed {seed}: test error {record.metrics['top1_error']:.4f}")
     return 0
 
@@ -205,6 +244,8 @@ def _diagnose(options: argparse.Namespace) -> int:
 def _components(options: argparse.Namespace) -> int:
     from alexnet_repro import components
 
+    if options.out is None:
+        paths.need_repository("`components` without --out", ", or give --out FOLDER")
     for name in options.names or components.DEMONSTRATIONS:
         print(components.write(name, options.out or components.FOLDER))
     return 0
@@ -215,10 +256,9 @@ def _chapters(options: argparse.Namespace) -> int:
 
     parameters = {"mode": options.mode}
     for name, value in options.parameters:
-        try:
-            parameters[name] = json.loads(value)
-        except ValueError:
-            parameters[name] = value
+        if name == "mode":
+            raise InputError("the mode is set by --mode, not by -p")
+        parameters[name] = _value(name, value)
     out = options.out or experiments.SCRATCH / "chapters"
     found = chapters.run(
         chapters.names(options.pages), parameters, out=out, workers=options.workers
@@ -230,13 +270,27 @@ def _chapters(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _value(name: str, text: str) -> Any:
+    """A parameter's value: JSON, or a plain word such as cuda. InputError for broken JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if text.lstrip().startswith(("[", "{", '"')):
+            raise InputError(f"-p {name}: not JSON ({error}), got {text!r:.80}") from error
+    return text
+
+
 def _scoreboard(options: argparse.Namespace) -> int:
     from alexnet_repro import claims
 
+    paths.need_repository("`scoreboard`")
     board = claims.scoreboard()
     counts = board["verdict"].value_counts()
     shown = board[board["verdict"] != "not run"] if options.decided else board
-    shown = shown[["claim", "paper", "original", "ours", "low", "high", "n", "verdict", "setting"]]
+    columns = ["claim", "paper", "original", "ours", "low", "high", "n", "verdict", "setting"]
+    limit = shown["bound"].map({"lower": ">=", "upper": "<="}).fillna("")
+    number = shown["ours"].map(lambda v: "-" if v != v else f"{v:.6g}")
+    shown = shown.assign(ours=limit + number)[columns]
     print(shown.to_string(index=False, na_rep="-", float_format=lambda v: f"{v:.6g}"))
     print("; ".join(f"{word}: {count}" for word, count in counts.items()))
     return 0

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from tqdm import tqdm
 
 from alexnet_repro import experiments, records
-
-# Without these, glibc gives large short-lived tensors back to the kernel and faults every page in
-# again at each step: 137 against 172 ms a step of the CIFAR net on one core of a Zen 3.
-MALLOC = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
+from alexnet_repro.children import MALLOC as MALLOC  # the benchmarks take it from here
+from alexnet_repro.children import Children
+from alexnet_repro.errors import InputError
 
 Job = tuple[str, str, int]  # experiment, arm, seed
 
 
 def jobs(
-    names: Iterable[str], arms: Iterable[str] | None = None, seeds: Iterable[int] | None = None
+    names: Iterable[str],
+    arms: Iterable[str] | None = None,
+    seeds: Iterable[int] | None = None,
+    root: Path | str = records.RUNS,
 ) -> list[Job]:
-    """Every run of the named experiments, all arms of a seed before the next seed."""
-    found = []
-    for name in names:
+    """Every run of the named experiments, all arms of a seed before the next seed.
+
+    root: where the sweep of an experiment that has one must lie. Raises InputError for an unknown
+    name, arm or seed, RecordError for a sweep that has not been run.
+    """
+    found, wanted = [], list(dict.fromkeys(arms or ()))
+    for name in dict.fromkeys(names):
         experiment = experiments.get(name)
+        chosen = wanted or list(experiment.arms)
+        for arm in chosen:
+            experiment.config(arm, root)
         for seed in experiments.check_seeds(experiment.seeds if seeds is None else seeds):
-            for arm in arms or experiment.arms:
-                experiment.config(arm)
-                found.append((name, arm, seed))
+            found += [(name, arm, seed) for arm in chosen]
     return found
+
+
+def command(job: Job, out: Path | str, device: str | None, step: str | None) -> list[str]:
+    """What runs one job, in a process that ends with the one that starts it."""
+    name, arm, seed = job
+    line = [sys.executable, "-m", "alexnet_repro.children", "alexnet_repro"]
+    line += ["run", name, "--arm", arm, "--seed", str(seed), "--here", "--out", str(out)]
+    line += ["--device", device] if device else []
+    return line + (["--step", step] if step else [])
 
 
 def run(
@@ -45,42 +59,41 @@ def run(
 ) -> list[tuple[Job, str]]:
     """Run jobs in `workers` processes of one thread each; return the failed ones with the reason.
 
-    A job whose record is there is done at once. The others go on after a failure; when this process
-    is interrupted, its children are ended and their checkpoints stay.
+    A job whose record is there is done at once. What a job says on stderr is passed on line by
+    line, after its name. The others go on after a failure; when this process is interrupted or
+    ended, its children are ended and their checkpoints stay.
     """
-    environment = {**MALLOC, "OMP_NUM_THREADS": "1", **os.environ}
-    failed: list[tuple[Job, str]] = []
-    children: set[subprocess.Popen] = set()
-    lock = threading.Lock()
-    stopping = threading.Event()
-
-    def one(job: Job) -> None:
-        if stopping.is_set():
-            return
-        name, arm, seed = job
-        command = [sys.executable, "-m", "alexnet_repro", "run", name, "--arm", arm]
-        command += ["--seed", str(seed), "--here", "--out", str(out)]
-        command += ["--device", device] if device else []
-        command += ["--step", step] if step else []
-        child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        with lock:
-            children.add(child)
-        _, errors = child.communicate()
-        with lock:
-            children.discard(child)
-            if child.returncode:
-                failed.append((job, errors.strip().splitlines()[-1] if errors.strip() else "?"))
-            bar.update()
-
+    if workers < 1:
+        raise InputError(f"workers wants at least 1, got {workers}")
+    failed = []
     bar = tqdm(total=len(work), unit="run", desc=f"{workers} at a time")
-    with bar, ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(one, job) for job in work]
-        try:
-            for future in futures:
-                future.result()
-        except KeyboardInterrupt:
-            stopping.set()
-            for child in list(children):
-                child.terminate()
-            raise
+    with bar, ThreadPoolExecutor(workers) as pool, Children() as children:
+
+        def one(job: Job) -> str:
+            """The reason why a job failed, or nothing."""
+            name, arm, seed = job
+            said = "it said nothing"
+            try:
+                child = children.start(command(job, out, device, step), stderr=subprocess.PIPE)
+            except OSError as error:
+                return f"not started: {error}"
+            if child is None:
+                return "not started"
+            assert child.stderr is not None
+            for line in filter(None, map(str.rstrip, child.stderr)):
+                said = line.strip()
+                bar.write(f"{name} {arm} seed {seed}: {line}", file=sys.stderr)
+            status = children.wait(child)
+            return f"{said} ({ending(status)})" if status else ""
+
+        waiting = {pool.submit(one, job): job for job in work}
+        for done in as_completed(waiting):
+            if reason := done.result():
+                failed.append((waiting[done], reason))
+            bar.update()
     return failed
+
+
+def ending(status: int) -> str:
+    """How a process ended that did not end well."""
+    return f"signal {-status}" if status < 0 else f"exit {status}"

@@ -1,12 +1,14 @@
 """The command line: exit codes, one clear line, an example in each help."""
 
-import json
+import io
+import math
 import subprocess
 import sys
 from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -33,8 +35,21 @@ def test_help_shows_an_example(command, capsys):
         (["data", "../x", "--source", "y"], "a data set's name is a plain word, got '../x'"),
         (["data", "x", "--source", "nowhere.zip"], "no such source: nowhere.zip"),
         (["data", "embedded"], "generated when it is used"),
+        (
+            ["data", "x", "--source", "y", "--root", "/dev/null/x"],
+            "cannot write data to /dev/null/x",
+        ),
         (["chapters", "3.4-poling"], "no page '3.4-poling'; did you mean '3.4-pooling'?"),
         (["chapters", "3.4-pooling", "-p", "sedes", "[0]"], "did you mean 'seeds'?"),
+        (
+            ["chapters", "3.4-pooling", "-p", "seeds", "[0, 1"],
+            "-p seeds: not JSON (Expecting ',' del",
+        ),
+        (["chapters", "3.4-pooling", "-p", "seeds", "[" * 10**5], "-p seeds: not JSON ("),
+        (["chapters", "3.4-pooling", "-p", "mode", "../x"], "the mode is set by --mode, not by -p"),
+        (["chapters", "3.4-pooling", "--workers", "0"], "workers wants at least 1, got 0"),
+        (["components", "crop"], "no demonstration 'crop'; there are order, "),
+        (["diagnose", "--net", "alexnett"], "no net called 'alexnett'; nets: "),
     ],
 )
 def test_mistake_is_one_line_and_exit_2(arguments, line, capsys):
@@ -57,16 +72,20 @@ def test_unknown_command_exits_2_without_traceback():
 def test_run_says_where_and_how_to_compute(here, monkeypatch, tmp_path, capsys):
     asked = []
 
-    def compute(experiment, arm, seed, config, out):
+    def compute(experiment, arm, seed, config, out, quiet):
+        assert quiet  # no bar where nobody watches; the launcher passes on whole lines
         asked.append((config.device, config.step))
         return Mock(metrics={"top1_error": 0.5})
 
     def popen(command, **rest):
         asked.append(tuple(command[command.index("--device") + 1 :: 2]))
-        return Mock(communicate=lambda: ("", ""), returncode=0)
+        child = Mock(stderr=io.StringIO(), stdin=None, stdout=None)
+        child.wait.return_value = 0
+        return child
 
     monkeypatch.setattr(experiments, "compute", compute)
     monkeypatch.setattr(launch.subprocess, "Popen", popen)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
     arguments = ["run", "s34-pooling", "--arm", "overlap", "--seed", "0", "--out", str(tmp_path)]
     arguments += ["--device", "cuda", "--step", "compiled"]
     assert cli.main(arguments + ["--here"] * here) == 0
@@ -88,6 +107,65 @@ def test_scoreboard_counts(capsys):
     assert "paper is off: 3" in out
 
 
+@pytest.mark.parametrize(
+    ("bound", "shown"), [("lower", ">=3.47"), ("upper", "<=3.47"), ("", "3.47")]
+)
+def test_scoreboard_says_that_a_number_is_a_bound(bound, shown, monkeypatch, capsys):
+    names = [
+        "claim",
+        "paper",
+        "original",
+        "ours",
+        "low",
+        "high",
+        "n",
+        "verdict",
+        "setting",
+        "bound",
+    ]
+    row = ["c08", 6.0, math.nan, 3.47, 3.05, 3.95, 3, "direction", "full", bound]
+    other = ["c09", 6.0, *[math.nan] * 4, 0, "not run", "full", ""]
+    board = pd.DataFrame([row, other], columns=names)
+    monkeypatch.setattr(claims, "scoreboard", lambda: board)
+    assert cli.main(["scoreboard"]) == 0
+    _, first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.split()[:5] == ["c08", "6", "-", shown, "3.05"]
+    assert second.split()[3:] == ["-", "-", "-", "0", "not", "run", "full"]
+
+
+def test_a_failed_run_is_told_and_exits_1(monkeypatch, capsys):
+    failed = [(("s34-pooling", "overlap", 1), "no data set")]
+    monkeypatch.setattr(launch, "run", lambda work, **_: failed)
+    assert cli.main(["run", "s34-pooling"]) == 1
+    assert capsys.readouterr().err == "failed: s34-pooling overlap seed 1: no data set\n"
+    monkeypatch.setattr(launch, "run", lambda work, **_: [])
+    assert cli.main(["run", "s34-pooling"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),
+        (OSError(28, "No space left on device", "runs/x"), 1, "No space left on device: 'runs/x'"),
+        (ModuleNotFoundError("x", name="torchvision"), 2,
+         "needs torchvision, which is not installed: pip install 'alexnet-repro[train]'"),
+    ],
+)  # fmt: skip
+def test_how_a_command_ends(error, status, text, monkeypatch, capsys):
+    monkeypatch.setattr(launch, "run", Mock(side_effect=error))
+    assert cli.main(["run", "s34-pooling"]) == status
+    said = capsys.readouterr().err
+    assert text in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_module_of_this_library_that_is_lost_is_no_missing_install(monkeypatch):
+    lost = ModuleNotFoundError("no", name="alexnet_repro.train")
+    monkeypatch.setattr(launch, "run", Mock(side_effect=lost))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["run", "s34-pooling"])
+
+
 def test_data_prepares_and_reports_the_skipped(tmp_path, capsys):
     for split in ("train", "test"):
         for name, value in (("a", 0), ("b", 255)):
@@ -103,18 +181,6 @@ def test_data_prepares_and_reports_the_skipped(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2 train" in out
     assert "skipped 1 files" in out
-
-
-def test_chapters_run_once_then_are_unchanged_and_a_failure_is_told(tmp_path, capsys):
-    arguments = ["chapters", "2-data", "--mode", "smoke", "--out", str(tmp_path)]
-    assert cli.main(arguments) == 0
-    assert "ran        2-data" in capsys.readouterr().out
-    cells = json.loads((tmp_path / "smoke/2-data.ipynb").read_text())["cells"]
-    assert any("injected-parameters" in c["metadata"].get("tags", []) for c in cells)
-    assert cli.main(arguments) == 0
-    assert "unchanged  2-data" in capsys.readouterr().out
-    assert cli.main([*arguments, "-p", "device", "3"]) == 0  # another parameter: it runs again
-    assert "ran        2-data" in capsys.readouterr().out
 
 
 def test_a_failing_page_leaves_its_traceback_and_exit_1(tmp_path, capsys):
