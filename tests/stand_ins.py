@@ -13,7 +13,7 @@ file = open(pathlib.Path(os.environ["STAND_IN"]) / f"{os.getpid()}.lock", "w")
 fcntl.flock(file, fcntl.LOCK_EX)
 file.write("asleep")
 file.flush()
-time.sleep(60)
+time.sleep(120)
 """
 TALKER = """
 import os, signal, sys, warnings
@@ -27,10 +27,11 @@ if seed == "2":
 print("done", seed)
 """
 STARTER = """
-import os, pathlib, subprocess, sys, time
+import signal, sys
 from alexnet_repro import cli
 from stand_ins import swap
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in a background
 swap(sys.argv[1], late=sys.argv[2] == "late")
 sys.exit(cli.main(sys.argv[3:]))
 """
@@ -58,7 +59,7 @@ def swap(module: str, *, late: bool = False, patch=setattr) -> None:
     patch(subprocess, "Popen", Swapped)
 
 
-def wait_for(what, seconds: float = 20) -> None:
+def wait_for(what, seconds: float = 60) -> None:
     """Poll until what() is true; AssertionError when the time is over."""
     end = time.monotonic() + seconds
     while not what():

@@ -115,5 +115,5 @@ def test_no_page_outlives_the_runner(tmp_path):
     runner = stand_ins.start(tmp_path, "papermill", arguments, environment)
     stand_ins.wait_for(lambda: stand_ins.asleep(tmp_path) == 1)
     runner.send_signal(signal.SIGKILL)
-    runner.communicate(timeout=20)
+    runner.communicate(timeout=60)
     stand_ins.wait_for(lambda: stand_ins.asleep(tmp_path) == 0)
