@@ -125,7 +125,10 @@ def test_what_is_not_installed_is_named_with_the_cure(installed, arguments):
     assert "which is not installed: pip install 'alexnet-repro[train]'" in line
 
 
-def test_data_and_runs_of_an_installed_copy_lie_with_the_user(installed, tmp_path):
+def test_data_and_runs_of_an_installed_copy_lie_with_the_user(installed, site, tmp_path):
+    git = ["git", "-C", str(site.parent), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for line in ("init -q", "commit -q --allow-empty -m other"):  # somebody else's repository
+        subprocess.run([*git, *line.split()], check=True)
     show = "from alexnet_repro import data, experiments, records, claims; "
     show += "print(data.default_root(), experiments.SCRATCH, records.RUNS, sep='\\n'); "
     show += "print(len(claims.load_claims()), records.git_state())"
