@@ -1,25 +1,24 @@
 """§2 Prepared data sets: uint8 arrays on disk, labels, class names, the mean image. No torch.
 
-A prepared set is a folder <root>/<name>/ with <split>-images.npy (uint8, N x C x H x W, 0..255),
-<split>-labels.npy (int64, N) and meta.json (class names, image size, mean, deviation, sha256 of
-every array). It is written by `sources.prepare` under another name and renamed when whole.
+A prepared set is a folder <root>/<name>/ with <split>-images.npy (uint8, N x C x H x W, 0..255) and
+<split>-labels.npy (int64, N) for each split (train; val and test where the source has them),
+mean.npy (float32, C x H x W: of the training images) and meta.json (format, name of the source,
+class names, deviation of the centred training pixels, images and sha256 of each split, skipped
+files). It is written by `sources.prepare` under another name and renamed when whole.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from alexnet_repro import paths
+from alexnet_repro import paths, placing, sets, stored
 from alexnet_repro.errors import InputError, MissingError
-
-FORMAT = 1
+from alexnet_repro.stored import FORMAT, array_sha256, mean_and_std
 
 
 @dataclass(frozen=True)
@@ -60,66 +59,45 @@ def default_root() -> Path:
 
 
 def load(name: str, split: str, root: Path | str | None = None) -> DataSet:
-    """Open one split of a prepared set, or generate the embedded one.
+    """Open one split of a prepared set, every byte of it verified, or generate the embedded one.
 
     Raises FileNotFoundError with the command that prepares a missing set, ValueError for a split
-    that the set does not have or a folder of another format.
+    that the set does not have, for a folder of another format and for files that are not those
+    that were prepared.
     """
     if name == "embedded":
         from alexnet_repro import embedded
 
         return embedded.generate(split)
-    folder = Path(root or default_root()) / name
-    meta_path = folder / "meta.json"
-    if not meta_path.is_file():
+    found = _open(name, root)
+    images, labels, digest = found.split(split)
+    mean, std = found.mean_and_std()
+    return DataSet(name, split, images, labels, found.classes, MeanImage(mean), std, digest)
+
+
+def scored_split(name: str, root: Path | str | None = None) -> str:
+    """The held-out split that the study scores: "test", or "val" where no test labels are public.
+
+    (§2: ILSVRC-2012 and Tiny ImageNet have none.)
+    """
+    if name == "embedded":
+        return "test"
+    splits = _open(name, root).meta["splits"]
+    for split in ("test", "val"):
+        if split in splits:
+            return split
+    raise InputError(f"data set {name!r} has no split test or val; it has {', '.join(splits)}")
+
+
+def _open(name: str, root: Path | str | None) -> stored.Prepared:
+    folder = Path(root or default_root()) / placing.plain(name)
+    placing.recover(folder)
+    if not (folder / "meta.json").is_file():
         raise MissingError(
             f"no prepared data set {name!r} in {folder.parent}; "
             f"make it with `alexnet-repro data {name}` (add --source ARCHIVE to use one you have)"
         )
-    meta = json.loads(meta_path.read_text())
-    if meta.get("format") != FORMAT:
-        raise InputError(
-            f"{meta_path} has format {meta.get('format')!r}, this library reads {FORMAT}; "
-            f"prepare it again with `alexnet-repro data {name} --force`"
-        )
-    if split not in meta["splits"]:
-        raise InputError(
-            f"data set {name!r} has no split {split!r}; it has {', '.join(meta['splits'])}"
-        )
-    return DataSet(
-        name,
-        split,
-        np.load(folder / f"{split}-images.npy", mmap_mode="r", allow_pickle=False),
-        np.load(folder / f"{split}-labels.npy", allow_pickle=False),
-        tuple(meta["classes"]),
-        MeanImage(np.load(folder / "mean.npy", allow_pickle=False)),
-        meta["std"],
-        meta["splits"][split]["sha256"],
-    )
-
-
-def mean_and_std(images: np.ndarray, chunk: int = 200) -> tuple[np.ndarray, float]:
-    """Mean image (C x H x W float32) and the deviation of the centred pixels.
-
-    images: N x C x H x W uint8. One pass in bounded memory; the sums are exact integers.
-    """
-    total, squares = np.zeros(images.shape[1:], np.int64), 0
-    for i in range(0, len(images), chunk):
-        part = images[i : i + chunk]
-        total += part.sum(0, dtype=np.uint32)
-        squares += int(np.square(part, dtype=np.uint16).sum(dtype=np.uint64))
-    mean = total / len(images)
-    return mean.astype(np.float32), (squares / images.size - float(np.square(mean).mean())) ** 0.5
-
-
-def array_sha256(*arrays: np.ndarray, chunk: int = 1000) -> str:
-    """sha256 over shapes, dtypes and bytes of arrays, read in chunks."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.shape}{array.dtype.str}".encode())
-        for i in range(0, len(array), chunk):
-            digest.update(np.ascontiguousarray(array[i : i + chunk]).tobytes())
-    return digest.hexdigest()
+    return stored.Prepared(folder)
 
 
 def finish(folder: Path, target: Path, classes: list[str], source: str, skipped: list[str]) -> None:
@@ -138,6 +116,7 @@ def finish(folder: Path, target: Path, classes: list[str], source: str, skipped:
         mean, std = statistics.result()
     for split, digest in sums.items():
         splits[split]["sha256"] = digest.result()
+    _check_known(target.name, classes, splits)
     np.save(folder / "mean.npy", mean)
     meta = {
         "format": FORMAT,
@@ -148,6 +127,30 @@ def finish(folder: Path, target: Path, classes: list[str], source: str, skipped:
         "skipped": skipped,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
-    if target.exists():
-        shutil.rmtree(target)
-    folder.rename(target)
+    placing.replace(folder, target)
+
+
+def _check_known(name: str, classes: list[str], splits: dict[str, dict[str, int | str]]) -> None:
+    """Raise unless a set under a name of `sets.KNOWN` holds what that set holds."""
+    if name not in sets.KNOWN:
+        return
+    known = sets.KNOWN[name]
+    images = {split: entry["images"] for split, entry in splits.items()}
+    wrong = [
+        f"{what} {wanted} wanted, got {got}"
+        for what, wanted, got in (
+            ("classes:", known.classes, len(classes)),
+            ("images:", known.images, images),
+            *(
+                (f"sha256 of {split}:", digest, splits[split]["sha256"])
+                for split, digest in known.sha256.items()
+                if split in splits
+            ),
+        )
+        if wanted != got
+    ]
+    if wrong:
+        raise InputError(
+            f"this is not the whole {name}: {'; '.join(wrong)}; "
+            f"give the whole source, or prepare it under another name"
+        )

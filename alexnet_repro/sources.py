@@ -1,30 +1,26 @@
 """§2 From a folder, zip or tar of image files to a prepared set, one class at a time or all failed.
 
-Layouts: <split>/<class>/<file> (CIFAR-10 as JPEG, ImageNet-like), train/<wnid>/images/<file> with
-val/val_annotations.txt (Tiny ImageNet), and <class>/<file> (a single split, called train). An
-outer folder is allowed. Images of another size are rescaled so that the shorter side is `side` and
-the central square is cut out, as §2 says.
+The layouts are those of `listing`. Images of another size are rescaled so that the shorter side is
+`side` and the central square is cut out, as §2 says.
 """
 
 from __future__ import annotations
 
 import io
-import re
+import math
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from alexnet_repro import archives, data
-from alexnet_repro.decoding import SKIP, decoded_ahead
-from alexnet_repro.errors import ExistsError, InputError, MissingError
+from alexnet_repro import archives, data, placing
+from alexnet_repro.archives import shown
+from alexnet_repro.decoding import MAX_PIXELS, SKIP, decoded_ahead
+from alexnet_repro.errors import InputError, MissingError
+from alexnet_repro.listing import Listing, listing
 
-ENDINGS = (".jpg", ".jpeg", ".png")
-SPLITS = {"train": "train", "training": "train", "val": "test", "valid": "test", "test": "test"}
 SHUFFLE_SEED = 2012
 
 
@@ -42,53 +38,51 @@ def prepare(
     side: side of the square images, pixels; default 32 or 64 where the first file has that size,
     else 256. Images of each split are shuffled once, from a fixed seed. convert: turn grey, CMYK,
     palette and alpha images into RGB, which are refused otherwise. skip_bad: leave out files that
-    cannot be read or are refused, and list them in meta.json. Raises FileNotFoundError,
-    FileExistsError (unless force), ValueError naming the file. Nothing is left at out unless all
-    went well.
+    cannot be read or are refused, and list them in meta.json. force: replace the prepared set that
+    is at out; nothing else is ever replaced. Raises FileNotFoundError, FileExistsError, ValueError
+    naming the file, also for a damaged archive and where a set that `sets` knows by the name of
+    out is not whole. What was at out stays unless all went well.
     """
     source, out = Path(source), Path(out)
     if not source.exists():
-        raise MissingError(f"no such source: {source}")
-    if out.exists() and not force:
-        raise ExistsError(f"{out} exists already; add --force to prepare it again")
-    try:
-        listed = _Listing(archives.members(source))
-        side = side or _common_side(source, listed)
-        need = 3 * side * side * len(listed.label)
-        out.parent.mkdir(parents=True, exist_ok=True)
+        raise MissingError(f"no such source: {shown(source)}")
+    if side is not None and not 1 <= side <= math.isqrt(MAX_PIXELS):
+        raise InputError(f"side wants 1 to {math.isqrt(MAX_PIXELS)} pixels, got {side}")
+    placing.check(out, force, source)
+    listed = listing(archives.members(source))
+    side = side or _common_side(source, listed)
+    need = 3 * side * side * len(listed.label)
+    with placing.workplace(out, force) as folder:
         free = shutil.disk_usage(out.parent).free
         if need > free:
             raise OSError(
-                f"preparing {source} needs {need:,} bytes in {out.parent}, {free:,} are free"
+                f"preparing {shown(source)} needs {need:,} bytes in {out.parent}, {free:,} are free"
             )
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-            folder = Path(temporary) / out.name
-            folder.mkdir()
-            skipped = _write_arrays(source, listed, folder, side, skip_bad, convert)
-            data.finish(folder, out, listed.classes, source.name, skipped)
-    except archives.DAMAGED as error:
-        raise InputError(f"{source} is damaged: {error}") from error
+        skipped = _write_arrays(source, listed, folder, side, skip_bad, convert)
+        data.finish(folder, out, listed.classes, source.name, skipped)
     return out
 
 
 def from_torchvision(out: Path | str, download_root: Path | str, *, force: bool = False) -> Path:
     """CIFAR-10 by torchvision's own download and loader, as a prepared set at out."""
-    from torchvision.datasets import CIFAR10
+    try:
+        from torchvision.datasets import CIFAR10
+    except ImportError as error:
+        raise InputError(
+            f"the download of CIFAR-10 needs torchvision ({error}): "
+            f"pip install 'alexnet-repro[train]', or give an archive of images with --source"
+        ) from error
 
     out = Path(out)
-    if out.exists() and not force:
-        raise ExistsError(f"{out} exists already; add --force to prepare it again")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        folder = Path(temporary) / out.name
-        folder.mkdir()
+    placing.check(out, force)
+    with placing.workplace(out, force) as folder:
         classes: list[str] = []
         for split in ("train", "test"):
             try:
                 loaded = CIFAR10(str(download_root), train=split == "train", download=True)
             except Exception as error:
                 raise OSError(
-                    f"torchvision could not download CIFAR-10 ({error}); "
+                    f"torchvision could not download CIFAR-10 ({shown(error)}); "
                     f"give an archive of images with --source"
                 ) from error
             order = np.random.default_rng(SHUFFLE_SEED).permutation(len(loaded.data))
@@ -99,80 +93,20 @@ def from_torchvision(out: Path | str, download_root: Path | str, *, force: bool 
     return out
 
 
-class _Listing:
-    """What the file names say: a (split, class index) for each image file."""
-
-    def __init__(self, named: Iterable[tuple[str, Callable[[], bytes]]]) -> None:
-        self.label: dict[str, tuple[str, int]] = {}
-        files, notes = [], {}
-        for name, read in named:
-            if name.lower().endswith(ENDINGS):
-                files.append(name)
-            elif PurePosixPath(name).name in ("val_annotations.txt", "wnids.txt"):
-                notes[PurePosixPath(name).name] = read().decode()
-        if not files:
-            raise InputError(f"the source holds no image files ({', '.join(ENDINGS)})")
-        annotated = {
-            line.split("\t")[0]: line.split("\t")[1]
-            for line in notes.get("val_annotations.txt", "").splitlines()
-        }
-        if annotated:  # Tiny ImageNet's own test images carry no labels
-            files = [n for n in files if not re.search(r"(^|/)test/images/[^/]*$", n)]
-        places = {name: _place(name, annotated) for name in files}
-        found = {split for split, _ in places.values()}
-        if "train" not in found:
-            raise InputError(f"missing split: no training images, only {', '.join(sorted(found))}")
-        train = {c for split, c in places.values() if split == "train"}
-        self.classes = [c for c in notes.get("wnids.txt", "").split() if c in train] or sorted(
-            train
-        )
-        for split in found:
-            missing = sorted(train - {c for s, c in places.values() if s == split})
-            if missing:
-                raise InputError(f"empty class: split {split} has no image of {missing[0]!r}")
-        number = {c: i for i, c in enumerate(self.classes)}
-        for name, (split, label) in places.items():
-            if label not in number:
-                raise InputError(f"{name}: class {label!r} has no training images")
-            self.label[name] = (split, number[label])
-
-
-def _place(name: str, annotated: dict[str, str]) -> tuple[str, str]:
-    """(split, class) of a file from its path."""
-    parts = [p for p in PurePosixPath(name).parts[:-1] if p != "images"]
-    at = [i for i, p in enumerate(parts) if p.lower() in SPLITS]
-    if at and at[-1] == len(parts) - 1 and PurePosixPath(name).name in annotated:
-        return SPLITS[parts[at[-1]].lower()], annotated[PurePosixPath(name).name]
-    if not parts or (at and at[-1] == len(parts) - 1):
-        raise InputError(f"{name}: no class folder; wanted <split>/<class>/<file>")
-    return (SPLITS[parts[at[-1]].lower()] if at else "train"), parts[-1]
-
-
-def _common_side(source: Path, listed: _Listing) -> int:
+def _common_side(source: Path, listed: Listing) -> int:
     """32 or 64 where the first image has that size, else 256 (§2)."""
     for name, read in archives.members(source):
         if name in listed.label:
             try:
-                size = Image.open(io.BytesIO(read())).size
-            except OSError:
+                size = Image.open(io.BytesIO(read()), formats=("JPEG", "PNG")).size
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
                 continue
             return size[0] if size[0] == size[1] and size[0] in (32, 64) else 256
     return 256
 
 
-def _keep(path: Path, array: np.ndarray, kept: np.ndarray, chunk: int = 1000) -> None:
-    """Replace the array at path by its kept rows, in bounded memory."""
-    smaller = path.with_suffix(".kept")
-    shape = (len(kept), *array.shape[1:])
-    out = np.lib.format.open_memmap(smaller, "w+", array.dtype, shape)
-    for i in range(0, len(kept), chunk):
-        out[i : i + chunk] = array[kept[i : i + chunk]]
-    out.flush()
-    smaller.replace(path)
-
-
 def _write_arrays(
-    source: Path, listed: _Listing, folder: Path, side: int, skip_bad: bool, convert: bool
+    source: Path, listed: Listing, folder: Path, side: int, skip_bad: bool, convert: bool
 ) -> list[str]:
     """Decode every listed image into the memory-mapped arrays of its split; return the skipped."""
     place: dict[str, int] = {}
@@ -183,25 +117,28 @@ def _write_arrays(
         # shuffled from the sorted names: a folder and its archive in any order make the same set
         order = np.random.default_rng(SHUFFLE_SEED).permutation(n).tolist()
         place |= dict(zip(names, order, strict=True))
-        images[split] = np.lib.format.open_memmap(
-            folder / f"{split}-images.npy", "w+", np.uint8, (n, 3, side, side)
-        )
+        images[split] = placing.create(folder / f"{split}-images.npy", (n, 3, side, side))
         labels[split] = np.full(n, -1, np.int64)
     skipped = []
-    files = (member for member in archives.members(source) if member[0] in listed.label)
+    members = archives.members(source, whole=True)
+    files = (member for member in members if member[0] in listed.label)
     with tqdm(total=len(listed.label), unit="img", desc=source.name) as bar:
         for name, decoded in decoded_ahead(files, side, convert=convert):
             split, label = listed.label[name]
-            at = place[name]
+            at = place.pop(name, None)
+            if at is None:
+                raise _changed(source, name)
             try:
                 images[split][at] = decoded.result()
                 labels[split][at] = label
-            except ValueError as error:
+            except InputError as error:
                 if not skip_bad:
                     raise
                 skipped.append(str(error).removesuffix(SKIP))
             bar.update()
-    for split, array in images.items():
+    if place:
+        raise _changed(source, min(place))
+    for split in images:
         good = labels[split] >= 0
         empty = set(range(len(listed.classes))) - set(labels[split].tolist())
         if empty:
@@ -209,6 +146,12 @@ def _write_arrays(
                 f"empty class: no readable image of {listed.classes[min(empty)]!r} in {split}"
             )
         if not good.all():
-            _keep(folder / f"{split}-images.npy", array, np.flatnonzero(good))
+            placing.keep_rows(folder / f"{split}-images.npy", np.flatnonzero(good))
         np.save(folder / f"{split}-labels.npy", labels[split][good])
     return skipped
+
+
+def _changed(source: Path, name: str) -> InputError:
+    return InputError(
+        f"{shown(source)} changed while it was read: {shown(name)}; run the same command again"
+    )

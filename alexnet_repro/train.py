@@ -84,7 +84,7 @@ def train(
     torch.set_num_threads(config.threads)
     set_tf32(config.precision == "tf32")
     training = data.load(config.data, "train", data_root)
-    test = data.load(config.data, "test", data_root)
+    test = data.load(config.data, data.scored_split(config.data, data_root), data_root)
     view = View.of(
         training, config.crop, config.pixels == "standardised", config.device,
         mean_part=config.mean_part,
@@ -116,7 +116,7 @@ def train(
         config, seed, net, optimizer, training, view, components, watch, quiet,
         loss_of(net, config.step), resident.hold(training.images, view.device),
     )  # fmt: skip
-    result = Result(net=net, data_sha256={"train": training.sha256, "test": test.sha256})
+    result = Result(net=net, data_sha256={"train": training.sha256, test.split: test.sha256})
     identity = {"config": config.decides(), "seed": seed, "data": result.data_sha256}
     parts = {"net": net, "optimizer": optimizer, "plateau": plateau}
     start, saved = checkpoints.resume(checkpoint, identity, parts)

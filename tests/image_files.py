@@ -49,7 +49,7 @@ def write(path, files, kind):
             for name, content in files.items():
                 archive.writestr(name, content)
     else:
-        with tarfile.open(path, "w:xz") as archive:
+        with tarfile.open(path, f"w:{kind[4:]}") as archive:  # tar, tar.gz, tar.bz2, tar.xz
             for name, content in files.items():
                 info = tarfile.TarInfo(name)
                 info.size = len(content)

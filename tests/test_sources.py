@@ -53,7 +53,7 @@ TINY = {
 def test_tiny_imagenet(prepare, more):
     found = prepare({f"tiny/{k}": v for k, v in (TINY | more).items()})  # test/ has no labels
     assert found["train"].classes == ("n2", "n1")  # in the order of wnids.txt
-    assert {s: len(f) for s, f in found.items()} == {"train": 4, "test": 2}
+    assert {s: len(f) for s, f in found.items()} == {"train": 4, "val": 2}
     for split in found.values():
         bright = split.images[:, 0].mean((1, 2)) > 100
         assert bright.tolist() == split.labels.astype(bool).tolist()
@@ -107,8 +107,8 @@ def test_convert_makes_rgb_of_other_modes(mode):
 
 
 BAD = {
-    "garbage": (b"not an image", "cannot identify image file"),
-    "empty": (b"", "cannot identify image file"),
+    "garbage": (b"not an image", "not a JPEG or PNG file"),
+    "empty": (b"", "not a JPEG or PNG file"),
     "truncated": (noise(32, 32, form="JPEG")[:-300], "truncated"),
     "cmyk": (noise(32, 32, form="JPEG", mode="CMYK"), "colour mode CMYK, wanted RGB"),
     "palette": (noise(32, 32, mode="P"), "colour mode P, wanted RGB"),
