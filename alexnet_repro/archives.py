@@ -88,7 +88,7 @@ def _folder(source: Path) -> Iterator[Named]:
     for path in sorted(paths):
         name = path.relative_to(source).as_posix()
         if path.is_file():
-            yield name, partial(_first, path.open, "rb")
+            yield name, partial(_first, path.stat().st_size, path.open, "rb")
         else:
             _refuse_link(name, source)
 
@@ -101,7 +101,7 @@ def _zip(source: Path, file: IO[bytes], whole: bool) -> Iterator[Named]:
 
             def content(info: zipfile.ZipInfo = info, read: list[bool] = read) -> bytes:
                 with _named_damage(source):
-                    found = _first(archive.open, info)
+                    found = _first(info.file_size, archive.open, info)
                 read.append(len(found) <= LIMIT)
                 return found
 
@@ -158,14 +158,18 @@ def _tar(source: Path, file: IO[bytes], start: bytes) -> Iterator[Named]:
         tar_stream.check_end(tar)
 
 
-def _first(open_: Callable[..., IO[bytes]], *what: Any) -> bytes:
+def _first(size: int, open_: Callable[..., IO[bytes]], *what: Any) -> bytes:
+    """All of a file of that size, at most LIMIT + 1 bytes (asking for more than is there is slow).
+
+    One byte more is asked for than there should be: a checksum is compared at the end.
+    """
     with open_(*what) as file:
-        return file.read(LIMIT + 1)
+        return file.read(min(size, LIMIT) + 1)
 
 
 def _from_tar(tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path) -> bytes:
     with _named_damage(source):
-        return _first(tar.extractfile, member)  # type: ignore[arg-type]
+        return _first(member.size, tar.extractfile, member)  # type: ignore[arg-type]
 
 
 def _refuse_link(name: str, source: Path) -> None:
