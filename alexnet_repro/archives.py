@@ -27,7 +27,7 @@ from alexnet_repro.errors import InputError
 ENDINGS = (".jpg", ".jpeg", ".png")  # of image files
 LIMIT = 2**26  # bytes of one file; a reader returns one more and no further
 
-# what reading a damaged archive raises; RuntimeError: encrypted, or packed in an unknown way
+# what reading a damaged archive raises; RuntimeError: packed in an unknown way
 DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error,
     RuntimeError, OverflowError,
@@ -107,6 +107,8 @@ def _zip(source: Path, file: IO[bytes], whole: bool) -> Iterator[Named]:
 
             _check_name(info, file)
             name = _inside(info.filename, source)
+            if info.flag_bits & 1:
+                raise InputError(f"{shown(source)}: {shown(name)} is encrypted; unpack it yourself")
             if not info.is_dir():
                 yield name, content
             if whole and not any(read):
@@ -120,12 +122,11 @@ def _check_end(archive: zipfile.ZipFile, file: IO[bytes]) -> None:
     at = file.seek(0, os.SEEK_END) - 22 - len(archive.comment)
     file.seek(max(at, 0))
     mark, *_, count, size, offset, _ = struct.unpack("<4s4H2LH", file.read(22))
-    if count == 0xFFFF or 0xFFFFFFFF in (size, offset):  # zip64: an earlier record has them
-        file.seek(max(at - 76, 0))
-        record = file.read(56)
-        if record[:4] == b"PK\6\6":
-            at -= 76
-            count, size, offset = struct.unpack("<3Q", record[32:])
+    file.seek(max(at - 76, 0))
+    record = file.read(76)
+    if record[56:60] == b"PK\6\7" and record[:4] == b"PK\6\6":  # zip64: an earlier record
+        at -= 76
+        count, size, offset = struct.unpack("<3Q", record[32:56])
     if mark != b"PK\5\6" or offset + size != at:
         raise zipfile.BadZipFile("it does not end with its table of contents")
     if count != len(archive.infolist()):

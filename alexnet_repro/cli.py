@@ -150,14 +150,12 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from alexnet_repro import data, sources
+    from alexnet_repro import data, placing, sources
 
     root = options.root or data.default_root()
-    out = root / options.name
+    out = root / placing.plain(options.name)
     if options.name == "embedded":
         raise InputError("the embedded data set is generated when it is used; nothing to prepare")
-    if Path(options.name).name != options.name or options.name.startswith("."):
-        raise InputError(f"a data set's name is a plain word, got {options.name!r}")
     _check_writable(root)
     if options.source:
         sources.prepare(
