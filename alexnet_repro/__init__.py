@@ -3,7 +3,7 @@
 Which module holds which section of the paper:
 
 ======  ===============================================  ==================================
-§2      data set: rescale, centre crop, mean image       data, sources, archives, embedded
+§2      data set: rescale, centre crop, mean image       data, sources, decoding, embedded
 §3.1    ReLU, tanh                                       model
 §3.2    two columns on two devices, as two processes     networks, spec, towers, traffic
 §3.3    local response normalisation                     layers, lrn_fast, lrn_native
@@ -15,6 +15,8 @@ Which module holds which section of the paper:
 §6      top-1 and top-5 error, ten-crop; ensembles       evaluate, ensemble
 ======  ===============================================  ==================================
 
+From an archive to a set that is verified at every opening: sources, archives, tar_stream, listing,
+decoding, placing, stored, sets.
 Weights in and out: weights, onnx_export. Each component at work: components and demo_*.
 The study itself: claims (ledger, verdicts), experiments, config, records, figures, cli.
 Importing the package loads nothing heavy; the reading half (claims, experiments, config,

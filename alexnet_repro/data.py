@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_repro import paths, placing, sets, stored
+from alexnet_repro.archives import shown
 from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.stored import FORMAT, array_sha256, mean_and_std
 
@@ -94,7 +95,7 @@ def _open(name: str, root: Path | str | None) -> stored.Prepared:
     placing.recover(folder)
     if not (folder / "meta.json").is_file():
         raise MissingError(
-            f"no prepared data set {name!r} in {folder.parent}; "
+            f"no prepared data set {name!r} in {shown(folder.parent)}; "
             f"make it with `alexnet-repro data {name}` (add --source ARCHIVE to use one you have)"
         )
     return stored.Prepared(folder)

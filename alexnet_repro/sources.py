@@ -49,7 +49,11 @@ def prepare(
     if side is not None and not 1 <= side <= math.isqrt(MAX_PIXELS):
         raise InputError(f"side wants 1 to {math.isqrt(MAX_PIXELS)} pixels, got {side}")
     placing.check(out, force, source)
-    listed = listing(archives.members(source))
+    try:
+        listed = listing(archives.members(source))
+    except InputError as error:
+        text = str(error)  # of a file in the source, or of the source itself
+        raise InputError(text if shown(source) in text else f"{shown(source)}: {text}") from error
     side = side or _common_side(source, listed)
     need = 3 * side * side * len(listed.label)
     with placing.workplace(out, force) as folder:

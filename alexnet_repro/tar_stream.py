@@ -17,6 +17,11 @@ from typing import IO, Any
 
 CHUNK = 2**18
 LONGEST_NAME = 2**20  # bytes
+# members that hold the name of the next one, which tarfile reads whole
+NAMES = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)  # fmt: skip
 
 
 def packed(start: bytes) -> Callable[[IO[bytes]], Any] | None:
@@ -64,8 +69,7 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"{error} at byte {tarfile_.offset:,}") from error
 
     def _proc_member(self, tarfile_: tarfile.TarFile) -> _Header:
-        # a long name lies in a member of its own, which tarfile reads whole
-        if not self.isreg() and not self.isdir() and self.size > LONGEST_NAME:
+        if self.type in NAMES and self.size > LONGEST_NAME:
             raise tarfile.ReadError(f"a name of {self.size:,} bytes at byte {self.offset:,}")
         return super()._proc_member(tarfile_)  # type: ignore[misc]
 

@@ -175,9 +175,10 @@ def test_a_file_that_is_there_twice_is_refused(tmp_path, prepared, kind):
 
 def test_a_name_of_gigabytes_is_not_read(tmp_path, prepared):
     prepared(write(tmp_path / "a", FILES, "tar").read_bytes())
-    header = tarfile.TarInfo("././@LongLink")
-    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2**32
-    assert "a name of 4,294,967,296 bytes" in prepared(header.tobuf(tarfile.GNU_FORMAT))
+    for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE):
+        header = tarfile.TarInfo("././@LongLink")
+        header.type, header.size = kind, 2**32
+        assert "a name of 4,294,967,296 bytes" in prepared(header.tobuf(tarfile.GNU_FORMAT))
 
 
 def test_what_is_neither_file_nor_folder_is_no_source(tmp_path):
