@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from alexnet_repro.errors import InputError
 from alexnet_repro.layers import LocalResponseNorm, PaperDropout
 from alexnet_repro.model import PaperNet
-from alexnet_repro.rows import Spec
 from alexnet_repro.traffic import meetings
 
 
@@ -26,7 +24,7 @@ class Column(nn.Module):
 
     def __init__(self, net: PaperNet, number: int) -> None:
         super().__init__()
-        self.meetings, self.number = meetings(_actual(net)), number
+        self.meetings, self.number = meetings(net.spec), number
         for name, module in net.named_children():
             self.add_module(name, _half(name, module, number))
         self.train(net.training)
@@ -42,15 +40,6 @@ class Column(nn.Module):
             )
             x = module(x) if keep is None else x * keep
         return x
-
-
-def _actual(net: PaperNet) -> Spec:
-    """The net's rows, with the classes that it was built with."""
-    *rows, last = net.spec.layers
-    parameters = dict(net.get_submodule(last.name).named_parameters())
-    if "bias" in parameters:
-        last = replace(last, out=len(parameters["bias"]))
-    return replace(net.spec, layers=(*rows, last))
 
 
 def _half(name: str, module: nn.Module, number: int) -> nn.Module:

@@ -59,6 +59,12 @@ class RunConfig:
     bias_lr_factor: float = _key(1.0, "learning rate of the biases over that of the weights", low=0)
     momentum: float = _key(0.9, "§5", low=0)
     weight_decay: float = _key(0.0, "§5, on weights only, biases get none", low=0)
+    decay: str = _key(
+        "one",
+        "§5 weight_decay in every layer, or each layer's own, as the net's rows have it from the "
+        "original configuration",
+        choices=("one", "layers"),
+    )
     batch: int = _key(128, "§5", "images", low=1)
     epochs: int = _key(1, "passes over the training split", "epochs", low=1)
     lr_drops: tuple[int, ...] = _key((), "§5 divide the rate by ten after these epochs", "epochs")
@@ -99,6 +105,11 @@ class RunConfig:
             raise InputError(
                 "plateau_patience and validation_images go together, got "
                 f"{self.plateau_patience} and {self.validation_images}"
+            )
+        if self.decay == "layers" and self.weight_decay:
+            raise InputError(
+                f"decay 'layers' takes each layer's own, so weight_decay must be 0, got "
+                f"{self.weight_decay}"
             )
         if self.precision == "tf32" and not self.device.startswith("cuda"):
             raise InputError(f"precision 'tf32' wants a CUDA device, got device {self.device!r}")

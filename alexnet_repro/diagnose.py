@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet_repro import embedded
 from alexnet_repro.errors import InputError
-from alexnet_repro.model import PaperNet, activations
+from alexnet_repro.model import PaperNet, activations, evaluating
 from alexnet_repro.rows import WEIGHT_KINDS
 
 PIXELS = ("centred", "standardised", "unit")
@@ -56,9 +56,8 @@ def image_share(net: PaperNet, images: Tensor) -> pd.DataFrame:
     """
     if len(images) < 2:
         raise InputError(f"image_share wants at least 2 images, got {tuple(images.shape)}")
-    was_training = net.training
-    found = activations(net.eval(), images)
-    net.train(was_training)
+    with evaluating(net):
+        found = activations(net, images)
     rows = []
     for layer in net.spec.layers:
         if layer.kind in WEIGHT_KINDS:
@@ -73,9 +72,7 @@ def first_loss(net: PaperNet, images: Tensor) -> tuple[float, float]:
 
     Dropout is off. The net's gradients are cleared.
     """
-    was_training = net.training
-    net.eval()
-    with torch.enable_grad():
+    with evaluating(net), torch.enable_grad():
         scores = net(images)
         labels = torch.arange(len(images), device=images.device) % scores.shape[1]
         loss = F.cross_entropy(scores, labels)
@@ -85,7 +82,6 @@ def first_loss(net: PaperNet, images: Tensor) -> tuple[float, float]:
     assert isinstance(gradient, Tensor)
     length = gradient.norm().item()
     net.zero_grad(set_to_none=True)
-    net.train(was_training)
     return loss.item(), length
 
 

@@ -83,20 +83,31 @@ class LocalResponseNorm(nn.Module):
 class WithinMapNorm(nn.Module):
     """Divide each activity by the energy of its size x size neighbourhood in the same map.
 
-    b = a / (1 + alpha / size^2 * sum of squares)^beta, windows clipped at the border. In the
-    original configuration (layers-145.cfg, rnorm) and in 18pct; the paper's text has no word of it.
+    b = a / (k + alpha / size^2 * sum of squares)^beta, windows clipped at the border;
+    alpha_over_n=False: alpha is not divided. In the original configuration (layers-145.cfg, rnorm)
+    and in 18pct; the paper's text has no word of it.
     Input and output N x C x H x W. path, and first derivatives only: as LocalResponseNorm.
-    Raises ValueError for an even size or input that is not 4-D.
+    Raises ValueError for an even size, k <= 0 or input that is not 4-D.
     """
 
     def __init__(
-        self, size: int = 5, alpha: float = 1e-3, beta: float = 0.75, *, path: str = "auto"
+        self,
+        size: int = 5,
+        alpha: float = 1e-3,
+        beta: float = 0.75,
+        k: float = 1.0,
+        *,
+        alpha_over_n: bool = True,
+        path: str = "auto",
     ) -> None:
         super().__init__()
         _want_path(path, "WithinMapNorm")
         if size < 1 or size % 2 == 0:
             raise InputError(f"WithinMapNorm wants an odd size >= 1, got {size}")
-        self.size, self.alpha, self.beta, self.path = size, alpha, beta, path
+        if k <= 0:
+            raise InputError(f"WithinMapNorm wants k > 0, got {k}")
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        self.alpha_over_n, self.path = alpha_over_n, path
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> the same shape and dtype."""
@@ -104,8 +115,16 @@ class WithinMapNorm(nn.Module):
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         with torch.autocast(x.device.type, enabled=False):
             path = lrn_fast.choose(self.path, x.device)
-            b = lrn_fast.within_map_norm(a, self.size, self.alpha, self.beta, path)
+            alpha = self.alpha / self.size**2 if self.alpha_over_n else self.alpha
+            b = lrn_fast.within_map_norm(a, self.size, alpha, self.beta, self.k, path)
         return b.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """The constants, for print(net)."""
+        return (
+            f"size={self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}, "
+            f"alpha_over_n={self.alpha_over_n}"
+        )
 
 
 class OverlappingMaxPool(nn.MaxPool2d):

@@ -174,13 +174,15 @@ def _backward(x, g, s, y, windows, alpha, beta) -> None:
         own.addcmul_(x[i], spread, value=-2 * alpha * beta)
 
 
-def within_map_norm(a: Tensor, size: int, alpha: float, beta: float, path: str = "eager") -> Tensor:
-    """a * (1 + alpha / size^2 * sum of a^2 over size x size places of the same map)^-beta.
+def within_map_norm(
+    a: Tensor, size: int, alpha: float, beta: float, k: float, path: str = "eager"
+) -> Tensor:
+    """a * (k + alpha * sum of a^2 over size x size places of the same map)^-beta.
 
     a: N x C x H x W float32 or float64, finite; size odd. Otherwise as local_response_norm.
     """
     around = (size // 2, size // 2)
-    constants = alpha / size**2, beta, 1.0
+    constants = alpha, beta, k
     if torch.compiler.is_compiling():
         return lrn_compiled.traced(a, {2: around, 3: around}, *constants)
     return _Norm.apply(a, _maps, {1: around, 2: around}, *constants, path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +28,8 @@ class PaperNet(nn.Sequential):
     """A network whose children bear the paper's layer names; `spec` says what it is.
 
     Input N x 3 x S x S float, raw pixels (0..255) minus the mean unless the run says otherwise;
-    output N x classes, scores before the softmax.
+    output N x classes, scores before the softmax. spec.num_classes is the number of classes that it
+    was built with.
     """
 
     spec: specs.Spec
@@ -84,10 +87,13 @@ def build(
 ) -> PaperNet:
     """§3.5 The module that a spec (or the name of one) describes, initialised (§5).
 
-    Every shape and count equals spec.trace's. Raises ValueError for an unknown name.
+    num_classes: in place of the spec's; net.spec then says so too. Every shape and count equals
+    that of trace(net.spec). Raises ValueError for an unknown name and for num_classes < 1.
     """
     if isinstance(spec, str):
         spec = specs.get(spec)
+    if num_classes is not None:
+        spec = spec.with_classes(num_classes)
     nonlinearity = nonlinearity or spec.nonlinearity
     if nonlinearity not in ACTIVATIONS:
         raise InputError(f"no nonlinearity {nonlinearity!r}; there are {', '.join(ACTIVATIONS)}")
@@ -98,25 +104,25 @@ def build(
     for layer, out_shape in zip(spec.layers, shapes, strict=True):
         if layer.kind == "fc" and len(shape) == 3:
             net.add_module("flatten", nn.Flatten())
-        last = layer is spec.layers[-1]
-        classes = num_classes if last and num_classes else layer.out
-        net.add_module(layer.name, _module(layer, shape, out_shape, classes, nonlinearity))
+        if hasattr(net, layer.name):
+            raise InputError(f"{spec.name}: a layer cannot be called {layer.name!r}; rename it")
+        net.add_module(layer.name, _module(layer, shape, out_shape, nonlinearity))
         shape = out_shape
     initialise(net, init, generator)
     return net
 
 
-def _module(layer, inputs, outputs, out: int, nonlinearity: str) -> nn.Module:
+def _module(layer: specs.Layer, inputs, outputs, nonlinearity: str) -> nn.Module:
     match layer.kind:
         case "conv":
             kind = CeilConv2d if layer.ceil else nn.Conv2d
             return kind(
-                inputs[0], out, layer.size, layer.stride, layer.padding, groups=layer.groups
+                inputs[0], layer.out, layer.size, layer.stride, layer.padding, groups=layer.groups
             )
         case "local":
-            return LocallyConnected2d(inputs[0], out, layer.size, layer.padding, outputs[1])
+            return LocallyConnected2d(inputs[0], layer.out, layer.size, layer.padding, outputs[1])
         case "fc":
-            return nn.Linear(math.prod(inputs), out)
+            return nn.Linear(math.prod(inputs), layer.out)
         case "act":
             return ACTIVATIONS[nonlinearity]()
         case "lrn":
@@ -125,7 +131,9 @@ def _module(layer, inputs, outputs, out: int, nonlinearity: str) -> nn.Module:
                 alpha_over_n=layer.alpha_over_n, groups=layer.groups,
             )  # fmt: skip
         case "mapnorm":
-            return WithinMapNorm(layer.size, layer.alpha, layer.beta)
+            return WithinMapNorm(
+                layer.size, layer.alpha, layer.beta, layer.k, alpha_over_n=layer.alpha_over_n
+            )
         case "maxpool":
             return OverlappingMaxPool(layer.size, layer.stride, ceil_mode=layer.ceil)
         case "avgpool":
@@ -133,7 +141,7 @@ def _module(layer, inputs, outputs, out: int, nonlinearity: str) -> nn.Module:
             return nn.AvgPool2d(layer.size, layer.stride, ceil_mode=layer.ceil)
         case "dropout":
             return nn.Dropout() if layer.inverted else PaperDropout()
-    raise InputError(f"layer {layer.name!r} has an unknown kind {layer.kind!r}")
+    raise AssertionError(f"rows.READS has kind {layer.kind!r}, build has not")
 
 
 @torch.no_grad()
@@ -180,6 +188,18 @@ def alexnet(
     if reading not in names:
         raise InputError(f"reading wants 'paper' or 'original', got {reading!r}")
     return build(names[reading], num_classes=num_classes, init=reading, generator=generator)
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; each module's own mode comes back, whatever happens."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def activations(net: PaperNet, images: Tensor, names: list[str] | None = None) -> dict[str, Tensor]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor
 
 from alexnet_repro.errors import InputError
-from alexnet_repro.model import PaperNet
+from alexnet_repro.model import PaperNet, evaluating
 
 
 def _need(name: str) -> Any:
@@ -26,17 +24,6 @@ def _need(name: str) -> Any:
         raise ImportError(
             f"ONNX wants the package {name}: pip install 'alexnet-repro[onnx]'"
         ) from error
-
-
-@contextmanager
-def _evaluating(net: PaperNet) -> Iterator[None]:
-    was_training = net.training
-    net.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        net.train(was_training)
 
 
 def to_onnx(net: PaperNet, path: str | Path, *, batch: int | str = "dynamic") -> None:
@@ -58,7 +45,7 @@ def to_onnx(net: PaperNet, path: str | Path, *, batch: int | str = "dynamic") ->
     n, side = batch if isinstance(batch, int) else 2, net.spec.input_size
     images = torch.zeros(n, net.spec.in_channels, side, side, device=like.device, dtype=like.dtype)
     try:
-        with _evaluating(net):
+        with evaluating(net), torch.no_grad():
             torch.onnx.export(
                 net,
                 (images,),
@@ -82,7 +69,7 @@ def check_onnx(net: PaperNet, path: str | Path, images: Tensor) -> float:
     missing and RuntimeError where the two give scores of different shapes.
     """
     session = _need("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    with _evaluating(net):
+    with evaluating(net), torch.no_grad():
         ours = net(images).cpu()
     theirs = torch.as_tensor(session.run(["scores"], {"images": images.cpu().numpy()})[0])
     if theirs.shape != ours.shape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -64,7 +64,7 @@ def _update(params: list, grads: list, velocities: list, group: dict[str, Any]) 
 def parameter_groups(
     net: nn.Module,
     lr: float,
-    weight_decay: float,
+    weight_decay: float | Mapping[str, float],
     bias_lr_factor: float = 2.0,
     *,
     by_layer: bool = False,
@@ -74,15 +74,26 @@ def parameter_groups(
     The original code trains biases so (epsB = 0.02 beside epsW = 0.01, no decay); the paper is
     silent on both. A bias is a parameter whose name ends in "bias". by_layer: two such groups for
     each layer, so that set_rate can slow or freeze one. Each group bears "layer" ("" for all) and
-    "factor", its rate over that of the weights.
+    "factor", its rate over that of the weights. weight_decay: of all layers, or by layer's name,
+    such as net.spec.decays(), which makes groups by layer. Raises ValueError for a name too many or
+    too few.
     """
+    apart = by_layer or isinstance(weight_decay, Mapping)
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
-        layer = name.rpartition(".")[0] if by_layer else ""
+        layer = name.rpartition(".")[0] if apart else ""
         groups.setdefault((layer, name.endswith("bias")), []).append(parameter)
+    layers = [layer for layer, bias in groups if not bias]
+    decays = (
+        weight_decay if isinstance(weight_decay, Mapping) else dict.fromkeys(layers, weight_decay)
+    )
+    if set(decays) != set(layers):
+        raise InputError(
+            f"weight_decay wants a number for each of {', '.join(layers)}, got {', '.join(decays)}"
+        )
     found = []
     for (layer, bias), parameters in sorted(groups.items(), key=lambda kv: kv[0][1]):
-        factor, decay = (bias_lr_factor, 0.0) if bias else (1.0, weight_decay)
+        factor, decay = (bias_lr_factor, 0.0) if bias else (1.0, decays[layer])
         found.append(
             {
                 "params": parameters, "lr": lr * factor, "weight_decay": decay, "layer": layer,

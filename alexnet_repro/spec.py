@@ -39,7 +39,8 @@ def trace(spec: Spec, input_size: int | None = None) -> pd.DataFrame:
     input_size: side of the square input, pixels; default the spec's own.
     Returns columns layer, kind, shape (channels, height, width), weights, biases, neurons (units
     of weight layers, else 0), macs (multiply-adds of one image), receptive_field and step (pixels
-    of the input). Raises ValueError where a window does not fit or groups do not divide.
+    of the input). Raises ValueError where a window does not fit, groups do not divide, or a layer
+    that wants maps follows a fully connected one.
     """
     import pandas as pd
 
@@ -49,6 +50,16 @@ def trace(spec: Spec, input_size: int | None = None) -> pd.DataFrame:
     rows = []
     for layer in spec.layers:
         weights = biases = macs = 0
+        if flat and layer.kind not in ("fc", "act", "dropout"):
+            raise InputError(
+                f"{spec.name}: {layer.name} ({layer.kind}) wants maps, but follows a fully "
+                f"connected layer"
+            )
+        if layer.kind == "lrn" and c % layer.groups:
+            raise InputError(
+                f"{spec.name}: {layer.name} normalises {c} channels in {layer.groups} groups, "
+                f"which do not divide them"
+            )
         if layer.kind in ("conv", "local"):
             if c % layer.groups or layer.out % layer.groups:
                 raise InputError(

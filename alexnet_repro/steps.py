@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_repro.layers import PaperDropout
+from alexnet_repro.model import evaluating
 
 log = logging.getLogger(__name__)
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -79,9 +80,10 @@ def _shapes(net: nn.Module, drops: list[PaperDropout], image: Tensor) -> list[to
         )
         for drop in drops
     ]
-    training = net.training
-    net.eval()(image)  # in evaluation nothing is drawn
-    net.train(training)
-    for hook in hooks:
-        hook.remove()
+    try:
+        with evaluating(net):  # where nothing is drawn
+            net(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return [found[drop] for drop in drops]

@@ -101,7 +101,8 @@ def train(
     )
     net.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     groups = parameter_groups(
-        net, config.lr, config.weight_decay, config.bias_lr_factor,
+        net, config.lr, net.spec.decays() if config.decay == "layers" else config.weight_decay,
+        config.bias_lr_factor,
         by_layer=config.conv1_frozen_from > 0,
     )  # fmt: skip
     optimizer = PaperSGD(groups, config.lr, config.momentum)

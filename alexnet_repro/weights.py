@@ -21,10 +21,12 @@ from torch import Tensor
 
 from alexnet_repro import __version__, dropout, peers
 from alexnet_repro import spec as specs
-from alexnet_repro.errors import InputError
+from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.model import PaperNet, build
 
 FORMAT = "alexnet-repro-1"
+FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_FLOAT_NAMES = "float16, bfloat16, float32, float64"
 
 
 class Mapped(NamedTuple):
@@ -70,17 +72,20 @@ def save(net: PaperNet, path: str | Path) -> None:
     """Write the weights and what net they belong to, whole or not at all.
 
     path: ends in .safetensors by custom; its folder must exist. Raises ValueError for a net whose
-    spec has a name that neither NETWORKS nor PEERS has.
+    spec has a name that neither NETWORKS nor PEERS has, and for weights of other shapes than its.
     """
     _known(net.spec.name)
     path = Path(path)
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
+    _same_shapes(
+        state, _empty(net.spec, net.nonlinearity), f"this {net.spec.name} is not as its spec:"
+    )
     metadata = {
         "format": FORMAT,
         "library": __version__,
         "net": net.spec.name,
         "nonlinearity": net.nonlinearity,
-        "num_classes": str(net.get_parameter(f"{net.spec.layers[-1].name}.bias").numel()),
+        "num_classes": str(net.spec.num_classes),
         "spec": json.dumps(asdict(net.spec)),
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -94,42 +99,75 @@ def save(net: PaperNet, path: str | Path) -> None:
 def load(path: str | Path) -> PaperNet:
     """The net that `save` wrote, on the CPU, in training mode (as `build` gives it).
 
-    Raises ValueError for a file that is not ours or not safetensors, for an unknown net, and where
-    a layer's shape is not that of the net; FileNotFoundError where there is no file.
+    Raises ValueError, naming the file, for one that is not ours or not safetensors, for an unknown
+    net, and where a layer's shape is not that of the net; MissingError where there is no file.
     """
+    path = _file(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
+            net = _net_of(path, metadata)
+            # safetensors maps the file; at its odd addresses torch's sums round differently
+            state = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise InputError(f"{path} is not a safetensors file ({error})") from None
+    _same_shapes(state, net, f"{path} says that it holds {net.spec.name}, but")
+    types = {v.dtype for v in state.values()}
+    if len(types) > 1 or not types <= FLOATS:
+        got = ", ".join(sorted(str(t) for t in types))
+        raise InputError(f"{path} holds numbers of {got}, wanted one of {_FLOAT_NAMES} throughout")
+    net.load_state_dict(state, assign=True)
+    return net
+
+
+def _file(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise MissingError(f"{path}: there is no such file; weights.save(net, path) writes one")
+    if not path.is_file():  # a pipe would wait for ever
+        raise InputError(f"{path} is not a regular file, wanted weights")
+    return path
+
+
+def _net_of(path: Path, metadata: Mapping[str, str]) -> PaperNet:
+    """The net that a file's metadata describe, without weights."""
     if metadata.get("format") != FORMAT:
         raise InputError(
             f"{path} does not say which net of this library it holds (format "
             f"{metadata.get('format')!r}, wanted {FORMAT!r}); for other people's weights use "
             f"weights.from_layout(weights.read(path), layout)"
         )
-    _known(metadata.get("net", ""))
+    name = metadata.get("net", "")
     try:
-        body = json.loads(metadata["spec"])
-        rows = tuple(specs.Layer(**row) for row in body.pop("layers"))
-        spec, classes = specs.Spec(**body, layers=rows), int(metadata["num_classes"])
-        net = _empty(spec, classes, metadata["nonlinearity"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        _known(name)
+        spec = _spec_of(metadata["spec"]).with_classes(int(metadata["num_classes"]))
+        if spec.name != name:
+            raise InputError(f"the rows are of {spec.name!r}, the file says {name!r}")
+        return _empty(spec, metadata["nonlinearity"])
+    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
+        # RuntimeError: sizes beyond what a tensor can have, JSON nested too deep
         raise InputError(
             f"{path} was written by alexnet-repro {metadata.get('library')}, and {__version__} "
-            f"cannot build its net ({error!r}); take that version"
+            f"cannot build its net ({error!r}); take that version, or another file"
         ) from None
-    state = safetensors.torch.load_file(path)
-    _same_shapes(state, net, f"{path} says that it holds {net.spec.name}, but")
-    # safetensors maps the file; at its odd addresses torch's sums round differently
-    net.load_state_dict({k: v.clone() for k, v in state.items()}, assign=True)
-    return net
 
 
-def _empty(spec: specs.Spec, num_classes: int, nonlinearity: str | None = None) -> PaperNet:
+def _spec_of(text: str) -> specs.Spec:
+    """Rows from JSON. Raises ValueError, TypeError or KeyError for text that is none."""
+    body = json.loads(text)
+    if not isinstance(body, dict) or not isinstance(body.get("layers"), list):
+        raise InputError(f"wanted an object with a list of layers, got {text[:40]!r}")
+    if not all(isinstance(row, dict) for row in body["layers"]):
+        raise InputError("wanted an object for each layer")
+    rows = tuple(specs.Layer(**row) for row in body.pop("layers"))
+    body.pop("num_classes", None)  # beside the rows in files of 0.1.0; metadata have it
+    return specs.Spec(**body, layers=rows)
+
+
+def _empty(spec: specs.Spec, nonlinearity: str | None = None) -> PaperNet:
     """The net without memory for its weights: load_state_dict(assign=True) brings them."""
     with torch.device("meta"):
-        return build(spec, num_classes=num_classes, nonlinearity=nonlinearity)
+        return build(spec, nonlinearity=nonlinearity)
 
 
 def _shapes(net: PaperNet) -> dict[str, tuple[int, ...]]:
@@ -152,16 +190,18 @@ def read(path: str | Path) -> dict[str, Tensor]:
     """Tensors by name from .safetensors, .pt or .pth, on the CPU; a pickle's code is never run.
 
     A checkpoint that keeps them under "state_dict" is opened there. Raises ValueError for another
-    ending, a damaged file, and a pickle that holds anything but tensors and plain values.
+    ending, a damaged file, and a pickle that holds anything but tensors and plain values;
+    MissingError where there is no file.
     """
     path = Path(path)
+    if path.suffix not in (".safetensors", ".pt", ".pth"):
+        raise InputError(f"{path}: wanted a name ending in .safetensors, .pt or .pth")
+    _file(path)
     if path.suffix == ".safetensors":
         try:
             return safetensors.torch.load_file(path)
         except SafetensorError as error:
             raise InputError(f"{path} is not a safetensors file ({error})") from None
-    if path.suffix not in (".pt", ".pth"):
-        raise InputError(f"{path}: wanted a name ending in .safetensors, .pt or .pth")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -175,7 +215,8 @@ def read(path: str | Path) -> dict[str, Tensor]:
         raise InputError(f"{path} cannot be read as torch weights ({error!r})") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    named = isinstance(state, dict) and all(isinstance(k, str) for k in state)
+    if not named or not all(isinstance(v, Tensor) for v in state.values()):
         raise InputError(f"{path} holds a {type(state).__name__}, wanted tensors by name")
     return dict(state)
 
@@ -210,7 +251,7 @@ def from_layout(
                     f"layout {layout} wants {row.theirs}.{part}; the state has "
                     f"{', '.join(list(state)[:4])}, ...; layouts: {', '.join(LAYOUTS)}"
                 )
-            value = torch.as_tensor(left.pop(key)).detach().to("cpu", torch.float32, copy=True)
+            value = _numbers(left.pop(key), key)
             dims = 1 if part == "bias" else 4 if row.layer.startswith("conv") else 2
             while value.dim() > dims and value.shape[0] == 1:
                 value = value[0]
@@ -219,7 +260,7 @@ def from_layout(
         raise InputError(f"layout {layout} has no {next(iter(left))}, but the state has")
     if layout != "torchvision" and ours["conv1.weight"].dim() == 4:
         ours["conv1.weight"] = ours["conv1.weight"].flip(1)
-    net = _empty(peers.get(layout), ours["fc8.bias"].numel())
+    net = _empty(peers.get(layout).with_classes(ours["fc8.bias"].numel()))
     _same_shapes(ours, net, f"not the weights of {layout}:", _guess(ours))
     net.load_state_dict(ours, assign=True)
     if printed_dropout:
@@ -227,12 +268,23 @@ def from_layout(
     return net
 
 
+def _numbers(value: Any, key: str) -> Tensor:
+    """A float32 copy on the CPU. Raises ValueError for what is neither a tensor nor an array."""
+    try:
+        tensor = torch.as_tensor(value).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{key} is a {type(value).__name__}, wanted a tensor ({error})") from None
+    if tensor.is_complex() or tensor.is_meta:
+        raise InputError(f"{key} holds {tensor.dtype} on {tensor.device}, wanted real numbers")
+    return tensor.to("cpu", torch.float32, copy=True)
+
+
 def _guess(state: Mapping[str, Tensor]) -> str:
     """The nets of this library that have these very shapes, as the end of an error."""
     got = {k: tuple(v.shape) for k, v in state.items()}
     classes = state["fc8.bias"].numel()
     nets = {**specs.NETWORKS, **peers.PEERS}.values()
-    same = [s.name for s in nets if _shapes(_empty(s, classes)) == got]
+    same = [s.name for s in nets if _shapes(_empty(s.with_classes(classes))) == got]
     return f"; its shapes are those of {' or '.join(same) or 'no net that we know'}"
 
 
@@ -242,7 +294,8 @@ def to_layout(net: PaperNet, layout: str) -> dict[str, Tensor]:
     Raises ValueError for an unknown layout and for a net that is not the peer's, row for row.
     """
     rows = _layout(layout)
-    if net.spec != peers.get(layout) or net.nonlinearity != "relu":
+    wanted = peers.get(layout).with_classes(net.spec.num_classes)
+    if net.spec != wanted or net.nonlinearity != "relu":
         raise InputError(
             f"{net.spec.name} with {net.nonlinearity} is not the net of layout {layout}; if only "
             f"its dropout differs, call dropout.to_inverted(net) first"

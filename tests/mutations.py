@@ -17,12 +17,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # module, what stands there (once), what is put in its place, test files that should notice
 MUTATIONS = [
-    ("layers", "self.alpha / self.size", "self.alpha", "layers"),
+    ("layers", "self.alpha / self.size if", "self.alpha if", "layers"),
     ("lrn_fast", "for i in range(reach + 1)", "for i in range(max(1, reach))", "layers"),
     ("layers", "self.alpha_over_n and self.size % 2 == 0", "False", "layers"),
     ("layers", "k: float = 2.0", "k: float = 1.0", "layers"),
     ("lrn_fast", "out=s[i]).add_(k)", "out=s[i]).sub_(k)", "layers"),
-    ("lrn_fast", "alpha / size**2, beta, 1.0", "alpha / size, beta, 1.0", "layers"),
+    ("layers", "self.alpha / self.size**2", "self.alpha / self.size", "layers"),
     ("lrn_fast", "spread, value=-2 * alpha", "spread, value=2 * alpha", "layers"),
     ("layers", "z: int = 3, s: int = 2", "z: int = 2, s: int = 2", "layers"),
     ("layers", "x * (1 - self.p)", "x * 1.0", "layers"),
@@ -119,7 +119,7 @@ MUTATIONS = [
     ("peers", '"bias": bias}', '"bias": 0.0}', "peers"),
     ("peers", 'CAFFE_NORM = {"k": 1.0', 'CAFFE_NORM = {"k": 2.0', "peers weights"),
     ("weights", "weights_only=True", "weights_only=False", "weights"),
-    ("onnx_export", "net.eval()", "net.train()", "onnx"),
+    ("model", "net.eval()", "net.train()", "onnx"),
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from alexnet_repro import cli, diagnose, embedded, model, train
 from alexnet_repro.config import RunConfig
 from alexnet_repro.rows import Layer, Spec
 
-LINE = Spec("line", "test", (Layer("fc1", "fc", 2), Layer("relu1", "act")), 1, 2, in_channels=1)
+LINE = Spec("line", "test", (Layer("fc1", "fc", 2), Layer("relu1", "act")), 1, in_channels=1)
 
 
 @pytest.fixture

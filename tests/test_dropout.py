@@ -10,7 +10,7 @@ from alexnet_repro.layers import PaperDropout
 from alexnet_repro.rows import Layer, Spec
 
 HIDDEN = (Layer("fc1", "fc", 6), Layer("relu1", "act"), Layer("drop1", "dropout"))
-SMALL = Spec("small", "test", (*HIDDEN, Layer("fc2", "fc", 4)), 2, 4)
+SMALL = Spec("small", "test", (*HIDDEN, Layer("fc2", "fc", 4)), 2)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_the_masks_of_torch_scale_what_is_kept(nets):
 
 def test_dropout_without_a_reader_is_refused_and_nothing_is_changed():
     rows = (*HIDDEN, Layer("fc2", "fc", 4), Layer("drop2", "dropout"))
-    net = model.build(Spec("ends", "test", rows, 2, 4), init="modern")
+    net = model.build(Spec("ends", "test", rows, 2), init="modern")
     before = {k: v.clone() for k, v in net.state_dict().items()}
     with pytest.raises(ValueError, match="drop2 is followed by NoneType, not by a fully"):
         to_inverted(net)

@@ -125,6 +125,8 @@ def test_norm_errors_say_what_was_given():
         LocalResponseNorm(groups=2)(torch.zeros(1, 3, 2, 2))
     with pytest.raises(ValueError, match=r"WithinMapNorm wants an odd size >= 1, got 4"):
         WithinMapNorm(4)
+    with pytest.raises(ValueError, match=r"WithinMapNorm wants k > 0, got 0"):
+        WithinMapNorm(k=0)
     for norm in (LocalResponseNorm(), WithinMapNorm()):
         with pytest.raises(ValueError, match=r"N x C x H x W, got \(3, 4\) of torch.float32"):
             norm(torch.zeros(3, 4))
@@ -133,16 +135,20 @@ def test_norm_errors_say_what_was_given():
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("size", [1, 3, 5, 15])
-def test_within_map_norm_equals_the_loop(size, layout):
+@pytest.mark.parametrize(
+    ("size", "k", "over_n"),
+    [(1, 1.0, True), (3, 1.0, True), (5, 1.0, True), (15, 1.0, True), (3, 2.5, False)],
+)
+def test_within_map_norm_equals_the_loop(size, k, over_n, layout):
     x, r = 5 * seeded(2, 3, 6, 4).contiguous(memory_format=layout), size // 2
     want = torch.empty_like(x)
     for i in range(6):
         for j in range(4):
             window = x[:, :, max(0, i - r) : i + r + 1, max(0, j - r) : j + r + 1]
             energy = (window**2).sum((2, 3))
-            want[:, :, i, j] = x[:, :, i, j] / (1 + 0.3 / size**2 * energy) ** 0.75
-    found = WithinMapNorm(size, 0.3)(x)
+            alpha = 0.3 / size**2 if over_n else 0.3
+            want[:, :, i, j] = x[:, :, i, j] / (k + alpha * energy) ** 0.75
+    found = WithinMapNorm(size, 0.3, k=k, alpha_over_n=over_n)(x)
     torch.testing.assert_close(found, want)
     assert found.is_contiguous(memory_format=layout)
     half = (1e4 * x).clamp(-6e4, 6e4).half()  # the squares exceed float16

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alexnet_repro import model, spec
+from alexnet_repro import diagnose, model, spec, steps
 
 # Products of kernel sizes and widths, as in the paper's Fig. 2 and the original configurations.
 PARAMETERS = {
@@ -13,6 +13,7 @@ PARAMETERS = {
     "alexnet-six-conv": 60_965_224 + 256 * 256 * 9 + 256,
     "18pct": 89_578, "18pct-plain": 89_578, "19pct": 89_578, "80sec": 145_578,
     "conv-local-13pct": 1_116_490, "conv-local-11pct": 1_116_490,
+    "conv-local-11pct-v2": 2_112_970, "alexnet-nonoverlap-original": 60_965_224,
 }  # fmt: skip
 MINI = {"paper": {}, "original": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03}}
 FAN_IN = {
@@ -80,7 +81,7 @@ def test_the_original_normalises_each_column_apart():
     for row in spec.get("alexnet-original").layers:
         if row.kind == "lrn":
             width = 96 if row.name == "norm1" else 256
-            norm = model._module(row, (width, 1, 1), (width, 1, 1), 0, "relu")
+            norm = model._module(row, (width, 1, 1), (width, 1, 1), "relu")
             x = torch.full((1, width, 1, 1), 100.0)
             b = norm(x).flatten()
             end, inner = (100 / (2 + 2e-5 * n * 1e4) ** 0.75 for n in (3, 5))
@@ -165,9 +166,6 @@ def test_errors_say_what_was_given():
         model.alexnet("torch")
     with pytest.raises(ValueError, match=r"no layer 'conv9' in 80sec; layers: conv1, relu1"):
         model.activations(model.build("80sec"), torch.zeros(1, 3, 32, 32), ["conv9"])
-    odd = spec.Spec("odd", "", (spec.Layer("x", "blur"),), 4)
-    with pytest.raises(ValueError, match=r"layer 'x' has an unknown kind 'blur'"):
-        model.build(odd)
 
 
 def test_alexnet_reads_the_paper_or_the_code():
@@ -178,3 +176,21 @@ def test_alexnet_reads_the_paper_or_the_code():
         close_to(net.conv3.weight, std)
         close_to(net.fc8.weight, 0.01)
         assert net.fc8.bias.numel() == classes
+
+
+def test_evaluation_mode_ends_whatever_happens():
+    net = model.build("mini-alexnet", init="modern", generator=seeded())
+    net.drop7.eval()  # a module's own mode is its own
+    modes = [m.training for m in net.modules()]
+    with model.evaluating(net):
+        assert not any(m.training for m in net.modules())
+    assert [m.training for m in net.modules()] == modes
+    wrong = torch.zeros(2, 3, 5, 5)
+    for ask in (diagnose.image_share, diagnose.first_loss):
+        with pytest.raises(ValueError, match="mini-alexnet wants float images"):
+            ask(net, wrong)
+        assert [m.training for m in net.modules()] == modes
+    with pytest.raises(ValueError, match="mini-alexnet wants float images"):
+        steps._shapes(net, [net.drop6], wrong)
+    assert [m.training for m in net.modules()] == modes
+    assert not net.drop6._forward_pre_hooks

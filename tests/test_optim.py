@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_repro import model, optim
+from alexnet_repro import model, optim, train
+from alexnet_repro.config import RunConfig
 from alexnet_repro.optim import PaperSGD, parameter_groups, set_rate
 
 RATES = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001]  # drops before steps 4 and 6
@@ -196,3 +197,50 @@ def test_set_rate_names_the_layers_it_knows():
     optimizer = PaperSGD(parameter_groups(net, 0.1, 0.0), 0.1)
     with pytest.raises(ValueError, match=r"no group of layer 'conv1'.*by_layer=True"):
         set_rate(optimizer, 0.0, "conv1")
+
+
+def test_decay_of_each_layer_by_hand():
+    net = model.build("80sec", init="modern")
+    decays = {"conv1": 0.0, "conv2": 0.5, "conv3": 0.1, "fc4": 2.0, "fc10": 0.03}
+    optimizer = PaperSGD(parameter_groups(net, 0.1, decays), 0.1)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.fill_(1.0)
+            p.grad = torch.zeros_like(p)
+    optimizer.step()  # without a gradient only decay moves them: 1 - 0.1 * decay * 1
+    for layer, decay in decays.items():
+        module = net.get_submodule(layer)
+        want = torch.full_like(module.weight, 1 - 0.1 * decay)
+        torch.testing.assert_close(module.weight.detach(), want)
+        assert (module.bias == 1).all()
+    set_rate(optimizer, 0.3, "conv2")  # the groups are by layer
+    for wrong in ({"conv1": 0.0}, {**decays, "fc11": 1.0}):
+        with pytest.raises(ValueError, match=r"a number for each of conv1, conv2.*, got conv1"):
+            parameter_groups(net, 0.1, wrong)
+
+
+@pytest.mark.parametrize(
+    ("keys", "decays"),
+    [
+        ({"decay": "layers"}, {"conv1": 0.004, "conv2": 0.004, "conv3": 0.004, "fc10": 1.0}),
+        ({"weight_decay": 0.25}, {"": 0.25}),
+    ],
+)
+def test_a_run_trains_with_the_decay_of_its_configuration(keys, decays, monkeypatch):
+    seen = []
+
+    class Spy(PaperSGD):
+        def __init__(self, groups, *rest):
+            seen.extend(groups)
+            super().__init__(groups, *rest)
+
+    monkeypatch.setattr(train, "PaperSGD", Spy)
+    monkeypatch.setattr(train, "_epoch", lambda run, epoch: True)
+    train.train(RunConfig(net="18pct", train_eval_images=10, **keys), 0, quiet=True)
+    weights = [g for g in seen if g["params"][0].dim() > 1]
+    assert {g["layer"]: g["weight_decay"] for g in weights} == decays
+
+
+def test_one_decay_and_each_layers_own_exclude_each_other():
+    with pytest.raises(ValueError, match=r"decay 'layers' .* weight_decay must be 0, got 0.1"):
+        RunConfig(net="18pct", decay="layers", weight_decay=0.1)

@@ -59,7 +59,8 @@ def test_receptive_fields_by_hand():
     ("name", "parameters"),
     [
         ("alexnet", 60_965_224), ("alexnet-original", 60_965_224),
-        ("alexnet-nonoverlap", 60_965_224), ("alexnet-no-norm", 60_965_224),
+        ("alexnet-nonoverlap", 60_965_224), ("alexnet-nonoverlap-original", 60_965_224),
+        ("alexnet-no-norm", 60_965_224),
         ("alexnet-one-gpu", 59_798_312), ("alexnet-ungrouped", 62_378_344),
         ("alexnet-six-conv", 60_965_224 + 3 * 3 * 256 * 256 + 256),
         ("alexnet-per-column", 60_965_224),
@@ -73,6 +74,7 @@ def test_receptive_fields_by_hand():
         ("alexnet-without-conv5", 60_965_224 - 442_368 - 256 + 36 * (384 - 256) * 4096),
         ("18pct", 89_578), ("18pct-plain", 89_578), ("19pct", 89_578), ("80sec", 145_578),
         ("conv-local-13pct", 1_116_490), ("conv-local-11pct", 1_116_490),
+        ("conv-local-11pct-v2", 2_112_970),
         # conv1 1,824 + 14,448 + 27,712 + 18,496 + conv5 13,872 + fc 110,848 + 65,792 + 2,570
         ("mini-alexnet", 255_562), ("mini-alexnet-nonoverlap", 255_562),
         ("mini-alexnet-no-dropout", 255_562),
@@ -147,7 +149,7 @@ def test_out_size_by_sliding_a_window():
                     # rounded up: one more window where the last one leaves pixels over
                     over = inside[-1] + size < padded
                     for ceil in (False, True):
-                        layer = Layer("p", "maxpool", 0, size, stride, padding, ceil=ceil)
+                        layer = Layer("p", "conv", 1, size, stride, padding, ceil=ceil)
                         assert spec.out_size(layer, side) == len(inside) + (ceil and over)
 
 
@@ -200,6 +202,7 @@ def test_the_reading_half_imports_no_torch(imported_by):
     modules = "claims experiments records spec config verdicts arithmetic figures tables page"
     modules += " chapters launch cli data embedded run_tables ledger_tables layer_tables"
     modules += " performance accelerator_tables components component_figures peers traffic"
+    modules += " rows networks cifar_networks sets errors"
     names = [f"alexnet_repro.{m}" for m in modules.split()]
     found = imported_by(
         f"import {', '.join(names)}\n"

@@ -288,6 +288,12 @@ def edited(**changes):
     return replace(small, layers=rows)
 
 
+def starts_with_relu():
+    """The small net with an activation in conv1's place."""
+    small = traffic.per_column(spec.get("mini-alexnet"))
+    return replace(small, layers=(spec.Layer("conv1", "act"), *small.layers[1:]))
+
+
 @pytest.mark.parametrize(
     ("net", "message"),
     [
@@ -299,7 +305,7 @@ def edited(**changes):
         (edited(conv3={"out": 63}), r"conv3 has 63 kernels or units; wanted an even number"),
         (edited(conv4={"groups": 4}), r"conv4 has groups=4; wanted 1 .* or 2"),
         (replace(spec.get("conv-local-13pct"), columns=2), r"local3 is locally connected"),
-        (edited(conv1={"kind": "act"}), r"conv1 is first with kind act, groups=1; wanted conv"),
+        (starts_with_relu(), r"conv1 is first with kind act, groups=1; wanted conv"),
     ],
 )
 def test_nets_that_do_not_divide_are_refused_by_the_layer(net, message):
