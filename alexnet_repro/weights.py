@@ -72,21 +72,24 @@ def save(net: PaperNet, path: str | Path) -> None:
     """Write the weights and what net they belong to, whole or not at all.
 
     path: ends in .safetensors by custom; its folder must exist. Raises ValueError for a net whose
-    spec has a name that neither NETWORKS nor PEERS has, and for weights of other shapes than its.
+    spec has a name that neither NETWORKS nor PEERS has, and for weights of other shapes than its,
+    but for the number of classes: a new last layer is kept as it is.
     """
     _known(net.spec.name)
     path = Path(path)
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
+    last = [r.name for r in net.spec.layers if r.kind in specs.WEIGHT_KINDS][-1]
+    spec = net.spec.with_classes(len(net.get_parameter(f"{last}.bias")))
     _same_shapes(
-        state, _empty(net.spec, net.nonlinearity), f"this {net.spec.name} is not as its spec:"
+        state, _empty(spec, net.nonlinearity), f"this {spec.name} is not as its spec says:"
     )
     metadata = {
         "format": FORMAT,
         "library": __version__,
         "net": net.spec.name,
         "nonlinearity": net.nonlinearity,
-        "num_classes": str(net.spec.num_classes),
-        "spec": json.dumps(asdict(net.spec)),
+        "num_classes": str(spec.num_classes),
+        "spec": json.dumps(asdict(spec)),
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

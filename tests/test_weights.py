@@ -1,6 +1,8 @@
 """Weights in files and in other people's layouts, against torchvision and a forward by hand."""
 
+import json
 import math
+import os
 import pickle
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from safetensors import safe_open
 from torch import nn
 
 from alexnet_repro import dropout, model, peers, spec, weights
+from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.layers import PaperDropout
 
 NETS = {**spec.NETWORKS, **peers.PEERS}
@@ -158,6 +161,150 @@ def test_files_that_do_not_fit_are_refused(mini, change, message):
         weights.load(path)
 
 
+def rows_of(metadata, change):
+    """Change the rows in a file's metadata through a function of their JSON."""
+    body = json.loads(metadata["spec"])
+    change(body)
+    metadata["spec"] = json.dumps(body)
+
+
+def first_row(**change):
+    return lambda metadata: rows_of(metadata, lambda body: body["layers"][0].update(change))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda m: m.update(spec="[" * 100_000), "RecursionError"),
+        (lambda m: m.update(spec='{"a":' * 100_000), "RecursionError"),
+        (lambda m: m.update(spec="9" * 5000), "Exceeds the limit"),
+        (lambda m: m.update(spec="[]"), r"wanted an object with a list of layers, got '\[\]'"),
+        (lambda m: m.update(spec='{"layers": [1]}'), "wanted an object for each layer"),
+        (lambda m: m.update(spec='{"layers": []}'), "missing 2 required"),
+        (lambda m: m.update(num_classes="-3"), "wants out an integer >= 1, got -3"),
+        (lambda m: m.update(num_classes="ten"), "invalid literal for int"),
+        (lambda m: m.update(num_classes="9" * 5000), "Exceeds the limit"),
+        (lambda m: m.update(num_classes="9" * 400), "too big|too large|[Oo]verflow"),
+        (lambda m: m.update(nonlinearity="gelu"), "no nonlinearity 'gelu'"),
+        (lambda m: m.pop("nonlinearity"), "KeyError..nonlinearity"),
+        (lambda m: m.update(net="18pct"), "rows are of 'mini-alexnet', the file says '18pct'"),
+        (lambda m: m.pop("net"), "no net called ''"),
+        (lambda m: rows_of(m, lambda b: b.update(input_size=10**30)), "too big|too large|[Oo]ver"),
+        (lambda m: rows_of(m, lambda b: b.update(in_channels=0)), "in_channels an integer >= 1"),
+        (lambda m: rows_of(m, lambda b: b.update(layers={})), "wanted an object with a list"),
+        (lambda m: rows_of(m, lambda b: b["layers"][0].pop("name")), "missing 1 required"),
+        (first_row(kind="pickle"), "unknown kind 'pickle'"),
+        (first_row(out=2**70), "too big|too large|[Oo]verflow"),
+        (first_row(name="forward"), "a layer cannot be called 'forward'"),
+        (first_row(name="a.b"), "wanted a name of letters"),
+    ],
+)
+def test_odd_metadata_are_refused_in_words_with_the_name_of_the_file(mini, change, reason):
+    _, path = mini
+    edit(path, lambda metadata, state: change(metadata))
+    with pytest.raises(InputError, match=reason) as caught:
+        weights.load(path)
+    assert str(caught.value).startswith(f"{path} was written by alexnet-repro ")
+
+
+ODD = (
+    None, True, -1, 0, 2**31, 10**30, 1e308, -0.5, float("inf"), float("nan"), "", "conv", [], {},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [0, 2, 13])
+def test_any_value_in_a_row_makes_the_net_or_a_refusal(mini, row):
+    _, path = mini
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    body = json.loads(metadata["spec"])
+    taken, texts = 0, []
+    for key, old in body["layers"][row].items():
+        for value in ODD:
+            body["layers"][row][key] = value
+            try:
+                net = weights._net_of(path, metadata | {"spec": json.dumps(body)})
+            except InputError as error:
+                texts.append(str(error))
+            else:  # whatever was taken is what the net says of itself
+                assert getattr(net.spec.layers[row], key) == value
+                taken += 1
+        body["layers"][row][key] = old
+    assert all(str(path) in text for text in texts)
+    assert taken < len(ODD) * len(body["layers"][row]) / 4
+
+
+def test_a_changed_header_gives_a_net_or_a_refusal(mini):
+    _, path = mini
+    raw = path.read_bytes()
+    length = 8 + int.from_bytes(raw[:8], "little")
+    places = torch.randint(length, (150,), generator=seeded())
+    bits = torch.randint(8, (150,), generator=seeded(1))
+    texts = []
+    for place, bit in zip(places.tolist(), bits.tolist(), strict=True):
+        damaged = bytearray(raw)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        try:
+            weights.load(path)
+        except InputError as error:
+            texts.append(str(error))
+    assert len(texts) > 100
+    assert all(str(path) in text for text in texts)
+
+
+def test_numbers_of_other_types_are_refused(mini):
+    net, path = mini
+    edit(path, lambda m, s: s.update({k: v.long() for k, v in s.items()}))
+    with pytest.raises(InputError, match=r"mini.safetensors holds numbers of torch.int64, wanted"):
+        weights.load(path)
+    weights.save(net, path)
+    edit(path, lambda m, s: s.update({"fc8.bias": s["fc8.bias"].half()}))
+    with pytest.raises(InputError, match=r"of torch.float16, torch.float32, wanted one of float16"):
+        weights.load(path)
+
+
+def test_what_is_not_a_file_is_refused_at_once(tmp_path):
+    for name in ("x.safetensors", "x.pth"):
+        for function in (weights.load, weights.read):
+            with pytest.raises(MissingError, match=rf"{name}: there is no such file"):
+                function(tmp_path / name)
+    (tmp_path / "d.safetensors").mkdir()
+    os.mkfifo(tmp_path / "p.safetensors")  # opening it would wait for a writer
+    for name in ("d.safetensors", "p.safetensors"):
+        for function in (weights.load, weights.read):
+            with pytest.raises(InputError, match=rf"{name} is not a regular file"):
+                function(tmp_path / name)
+
+
+def test_a_file_as_0_1_0_wrote_it_still_loads(tmp_path):
+    net = model.build("18pct", num_classes=7, init="modern", generator=seeded())
+    path = tmp_path / "old.safetensors"
+    weights.save(net, path)
+
+    def old(body):  # the spec kept its ten classes, and rows had no decay
+        body["num_classes"], body["layers"][-1]["out"] = 10, 10
+        for row in body["layers"]:
+            del row["decay"]
+
+    edit(path, lambda metadata, state: rows_of(metadata, old))
+    back = weights.load(path)
+    assert back.spec.num_classes == back.spec.layers[-1].out == 7
+    assert torch.equal(scores(back, images(net)), scores(net, images(net)))
+
+
+def test_a_new_last_layer_is_saved_and_another_layer_is_not(mini):
+    net, path = mini
+    net.fc8 = nn.Linear(256, 4)
+    weights.save(net, path)
+    assert weights.load(path).spec.num_classes == 4
+    raw = path.read_bytes()
+    net.fc7 = nn.Linear(256, 100)
+    with pytest.raises(InputError, match=r"mini-alexnet is not as its spec says: fc7.weight has"):
+        weights.save(net, path)
+    assert path.read_bytes() == raw
+
+
 def test_other_files_are_refused(tmp_path):
     for name, content in (("a", b""), ("b", b"12345678 no weights"), ("c", b"\xff" * 64)):
         path = tmp_path / f"{name}.safetensors"
@@ -165,8 +312,6 @@ def test_other_files_are_refused(tmp_path):
         for function in (weights.load, weights.read):
             with pytest.raises(ValueError, match=rf"{name}.safetensors is not a safetensors file"):
                 function(path)
-    with pytest.raises(FileNotFoundError):
-        weights.load(tmp_path / "none.safetensors")
 
 
 def test_read_opens_tensors_by_name(tmp_path):
@@ -183,6 +328,9 @@ def test_read_opens_tensors_by_name(tmp_path):
         torch.save(value, tmp_path / "y.pt")
         with pytest.raises(ValueError, match=rf"y.pt holds a {kind}, wanted tensors by name"):
             weights.read(tmp_path / "y.pt")
+    torch.save({1: torch.ones(2)}, tmp_path / "y.pt")
+    with pytest.raises(ValueError, match=r"y.pt holds a dict, wanted tensors by name"):
+        weights.read(tmp_path / "y.pt")
     whole = (tmp_path / "x.pt").read_bytes()
     for content in (b"", b"text", whole[: len(whole) // 2]):
         (tmp_path / "y.pt").write_bytes(content)
@@ -341,6 +489,11 @@ def test_other_names_are_refused(theirs):
         weights.from_layout(state, "caffenet")
     with pytest.raises(ValueError, match=r"layout torchvision has no features.13.weight, but the"):
         weights.from_layout({**state, "features.13.weight": torch.ones(1)}, "torchvision")
+    for odd in ("text", None, object(), torch.ones(2, dtype=torch.complex64), [[1], [1, 2]]):
+        with pytest.raises(InputError, match=r"classifier.1.bias (is a|holds) \S+.*wanted "):
+            weights.from_layout({**state, "classifier.1.bias": odd}, "torchvision")
+    with pytest.raises(InputError, match=r"wants out an integer >= 1, got 0"):
+        weights.from_layout({**state, "classifier.6.bias": torch.ones(0)}, "torchvision")
     for function in (weights.from_layout, weights.to_layout):
         with pytest.raises(ValueError, match=r"no layout 'keras'; layouts: torchvision, caffe-al"):
             function(state, "keras")
