@@ -1,5 +1,6 @@
 """What others build on changes only on purpose."""
 
+import ast
 import importlib
 import inspect
 
@@ -9,16 +10,33 @@ API = {
     "layers": {
         "LocalResponseNorm": "size=5, alpha=0.0001, beta=0.75, k=2.0, *, "
         "alpha_over_n=False, groups=1, path='auto'",
-        "WithinMapNorm": "size=5, alpha=0.001, beta=0.75, *, path='auto'",
+        "WithinMapNorm": "size=5, alpha=0.001, beta=0.75, k=1.0, *, alpha_over_n=True, path='auto'",
         "OverlappingMaxPool": "z=3, s=2, *, ceil_mode=True",
         "PaperDropout": "p=0.5",
     },
-    "spec": {"trace": "spec, input_size=None", "NETWORKS": None},
+    "spec": {
+        "trace": "spec, input_size=None",
+        "NETWORKS": None,
+        "WEIGHT_KINDS": None,
+        "Layer": None,
+        "Spec": None,
+        "get": "name",
+        "out_size": "layer, side",
+    },
+    "rows": {
+        "Layer": "name, kind, out=0, size=1, stride=1, padding=0, groups=1, std=0.01, bias=0.0, "
+        "ceil=True, alpha=0.0001, beta=0.75, k=2.0, alpha_over_n=False, inverted=False, decay=None",
+        "Spec": "name, source, layers, input_size=224, *, columns=1, scaled=False, "
+        "nonlinearity='relu', in_channels=3",
+    },
+    "errors": {"InputError": None, "MissingError": None, "ExistsError": None},
+    "sets": {"KnownSet": None, "KNOWN": None},
     "model": {
         "build": "spec, *, nonlinearity=None, num_classes=None, init='original', generator=None",
         "alexnet": "reading='paper', *, num_classes=1000, generator=None",
         "activations": "net, images, names=None",
         "initialise": "net, reading, generator=None",
+        "evaluating": "net",
     },
     "augment": {
         "draw_crops": "n, image_size, crop_size, generator, *, flip=True, chunk=1",
@@ -76,6 +94,59 @@ API = {
     },
     "records": {"RunRecord": None, "load_runs": None},
 }
+
+# Public names beside those above: not promised, but a new one is made on purpose, too.
+ALSO = {
+    "layers": "CeilConv2d LocallyConnected2d",
+    "rows": "WEIGHT_KINDS READS decayed",
+    "model": "ACTIVATIONS PaperNet check_images",
+    "augment": "ORIGINAL_DIVISOR Draws center_draws matching_mean check_draws center_crop",
+    "data": "FORMAT DataSet default_root mean_and_std array_sha256 finish",
+    "sources": "ENDINGS SPLITS SHUFFLE_SEED from_torchvision",
+    "diagnose": "PIXELS PHOTOGRAPHS STARTS DROWNED StuckWarning probe_images first_loss "
+    "lower_biases StuckWatch",
+    "weights": "FORMAT FLOATS Mapped LAYOUTS",
+    "towers": "main",
+    "traffic": "COLUMNS SCORES per_column meetings",
+    "peers": "CAFFE_NORM WORDS get",
+    "evaluate": "wrong_at_k View batches",
+    "claims": "FILE BOOK COLUMNS UNITS COMPARES SETTINGS ClaimError Claim get committed_runs",
+    "experiments": "FILE SCRATCH MODES Experiment get check_seeds chosen_rate load_run compute",
+    "records": "SCHEMA CURVE PACKAGE RUNS RecordError record_path git_state provenance "
+    "code_digest peak_memory_bytes",
+}
+
+
+def names_of(module) -> set[str]:
+    """What a module's file defines, or hands on by __all__, under a name without underscore."""
+    found = set(getattr(module, "__all__", ()))
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+    return {name for name in found if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("module", API)
+def test_no_name_is_new_or_gone(module):
+    found = names_of(importlib.import_module(f"alexnet_repro.{module}"))
+    known = {*API[module], *ALSO.get(module, "").split()}
+    new, gone = sorted(found - known), sorted(known - found)
+    assert not new, (
+        f"{module}: new public names {new}; put them in API or ALSO, or make it _private"
+    )
+    assert not gone, f"{module}: {gone} went away"
+
+
+def test_a_new_name_is_seen_in_every_form(tmp_path, monkeypatch):
+    text = (
+        "import os\ndef f(): pass\nclass C: pass\nA = B = 1\nD: int = 2\nE, (F, _G) = 1, (2, 3)\n"
+    )
+    (tmp_path / "made.py").write_text(f"{text}__all__ = ['g', 'f']\ndef _h(): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert names_of(importlib.import_module("made")) == set("fCABDEFg")
 
 
 def _plain(function) -> str:
