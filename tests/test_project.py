@@ -76,15 +76,21 @@ def test_package_docstring_maps_sections_to_modules_that_name_them():
     assert ("optim", "5") in named
 
 
+def numbers(text: str) -> set[str]:
+    """The guesses and deviations that a text names: G1, D7."""
+    return set(re.findall(r"\b([GD]\d{1,2})\b", text))
+
+
 def test_every_guess_and_deviation_stands_in_the_code_and_on_the_page():
     listed = re.findall(r"^([GD]\d+)$", (ROOT / "book/deviations.md").read_text(), re.M)
     assert len(listed) == len(set(listed))
-    used = set()
-    files = [*(ROOT / "alexnet_repro").glob("*.py"), ROOT / "alexnet_repro/experiments.toml"]
-    for path in files:
-        used |= set(re.findall(r"\b([GD]\d{1,2})\b", path.read_text()))
-    used -= {"D1"} if "D1" not in listed else set()
-    assert used == set(listed)
+    for kind in "GD":  # none was taken out, none is left out
+        found = [name for name in listed if name[0] == kind]
+        assert found == [f"{kind}{i + 1}" for i in range(len(found))]
+    files = [p for p in (ROOT / "alexnet_repro").rglob("*") if p.suffix in (".py", ".toml")]
+    assert set().union(*(numbers(path.read_text()) for path in files)) == set(listed)
+    for path in NOTEBOOKS:  # what a page names is listed
+        assert numbers(path.read_text()) <= set(listed), path.name
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -126,8 +132,33 @@ def test_readme_names_commands_that_exist():
 
 
 def test_every_mutation_still_fits_the_code():
-    for module, old, new, tests in mutations.MUTATIONS:
-        text = (ROOT / "alexnet_repro" / mutations.file_of(module)).read_text()
-        assert text.count(old) == 1, f"tests/mutations.py: {module}.py, {old!r}"
-        assert old != new
-        assert all((ROOT / f"tests/test_{name}.py").exists() for name in tests.split())
+    assert len(mutations.MUTATIONS) > 200
+    assert [why for why in map(mutations.misfit, mutations.MUTATIONS) if why] == []
+
+
+def test_a_mistake_in_the_list_of_mutations_is_named():
+    one, two = mutations.load("a.py: test_a test_b\n- x\n- y\n+ z\n# why\n- + b\n+\n")
+    assert (one.old, one.new, one.tests) == ("x\ny", "z", ("tests/test_a.py", "tests/test_b.py"))
+    assert (two.old, two.new, two.line, str(two.path)) == ("+ b", "", 6, "alexnet_repro/a.py")
+    for text, why in [
+        ("- x\n+ y\n", "line 1: wanted a file"), ("a.py: test_a\n- x\n", "line 2: wanted a file"),
+        ("a.py\n", "line 1: wanted 'file: tests', got 'a.py'"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=why):
+            mutations.load(text)
+    misfits = [
+        mutations.Mutation("none.py", (), "x", "y", 1),
+        mutations.Mutation("model.py", (), "no such line", "y", 1),
+        mutations.Mutation("model.py", (), "math.sqrt(2 / fan_in)", "math.sqrt(2 / fan_in)", 1),
+        mutations.Mutation("model.py", ("tests/none.py",), "math.sqrt(2 / fan_in)", "1", 1),
+    ]
+    assert all(mutations.misfit(m) for m in misfits)
+
+
+def test_a_sample_of_the_mutations_depends_on_its_seed_alone():
+    some = mutations.chosen([], 5, "a")
+    assert len(set(some)) == 5
+    assert some == mutations.chosen([], 5, "a") != mutations.chosen([], 5, "b")
+    assert mutations.chosen(["norms.cpp"], 0, "") == [
+        m for m in mutations.MUTATIONS if m.file == "norms.cpp"
+    ]
