@@ -60,8 +60,8 @@ class RunRecord:
             "provenance": self.provenance,
             "curve_sha256": hashlib.sha256(text.encode()).hexdigest(),
         }
-        _write(path.with_suffix(".csv"), text)
-        _write(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
+        write_atomic(path.with_suffix(".csv"), text)
+        write_atomic(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
         return path
 
     @classmethod
@@ -207,7 +207,8 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _write(path: Path, text: str) -> None:
+def write_atomic(path: Path, text: str) -> None:
+    """Write by renaming: whoever reads meanwhile, or after a kill, has the old file or the new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text)
     os.replace(temporary, path)

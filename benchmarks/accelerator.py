@@ -13,21 +13,22 @@ import numpy as np
 import torch
 from input import prepared
 from seeds import BATCH, SEEDS, sides
-from side_by_side import PAIRS, SMALL, save, seconds
+from side_by_side import PAIRS, SMALL, agree, save, seconds
 from torch import nn
+from train_step import gradients_of, stock_lrn
 
 from alexnet_repro import model, spec, train
-from alexnet_repro.layers import LocalResponseNorm
+from alexnet_repro.layers import LocalResponseNorm, PaperDropout
 from alexnet_repro.optim import PaperSGD, parameter_groups
 from alexnet_repro.steps import loss_of, set_tf32
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 PRECISIONS = ("fp32", "tf32", "bf16") if DEVICE.type == "cuda" else ("fp32", "bf16")
-USUAL = 2 if SMALL else 512
-BATCHES = {  # of the full net in both readings, and without its norms
-    "alexnet": (2,) if SMALL else (128, 512, 1024), "alexnet-original": (USUAL,),
-    "alexnet-no-norm": (USUAL,),
-}  # fmt: skip
+# of the full net in both readings, and without its norms
+BATCHES = {"alexnet": (128, 512, 1024), "alexnet-original": (512,), "alexnet-no-norm": (512,)}
+CIFAR = ("18pct", "mini-alexnet")
+if SMALL:
+    BATCHES, CIFAR = {"mini-alexnet": (2,)}, ("mini-alexnet",)
 STEPS = 1 if SMALL else 10  # a round
 
 
@@ -85,10 +86,12 @@ def full_net(name: str, precision: str, kind: str, batch: int) -> list[float]:
     generator = torch.Generator().manual_seed(0)
     net = model.build(name, generator=generator)
     net.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for drop in (net.drop6, net.drop7):
-        drop.generator = torch.Generator(DEVICE).manual_seed(0)  # as in training
-    images = 70 * torch.randn(batch, 3, 224, 224, device=DEVICE)
-    labels = torch.randint(1000, (batch,), device=DEVICE)
+    for module in net.modules():
+        if isinstance(module, PaperDropout):
+            module.generator = torch.Generator(DEVICE).manual_seed(0)  # as in training
+    side = net.spec.input_size
+    images = 70 * torch.randn(batch, 3, side, side, device=DEVICE)
+    labels = torch.randint(10, (batch,), device=DEVICE)
     optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
     loss_of_batch = loss_of(net, kind)
 
@@ -110,6 +113,20 @@ def cifar_net(name: str, precision: str, kind: str) -> tuple[list[float], int]:
     run = prepared(name, count, 32, batch, torch.get_num_threads(), keys)
     set_tf32(precision == "tf32")
     return rounds(lambda: train._epoch(run, 0), 1), count
+
+
+def same_results() -> None:
+    """Stop unless the norms and the compiled step give what torch.nn and the eager step give."""
+    set_tf32(False)
+    net = model.build(next(iter(BATCHES)), generator=torch.Generator().manual_seed(0))
+    net.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    side = net.spec.input_size
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    labels = torch.arange(2, device=DEVICE)
+    eager = gradients_of(net, 70 * images, labels)
+    if not SMALL:
+        agree(gradients_of(net, 70 * images, labels, "compiled"), eager, within=1e-3)
+    agree(eager, gradients_of(stock_lrn(net), 70 * images, labels), within=1e-3)
 
 
 def norm(precision: str, path: str) -> list[float]:
@@ -138,17 +155,18 @@ def main() -> None:
         fast = np.median(images / np.array(took))
         print(f"{what}, {precision}, {kind}, batch {batch}: {fast:,.0f} images/s (no goal)")
 
+    same_results()
     moved = bandwidth()
     for precision in PRECISIONS:
         rate = multiply_adds(precision)
-        for kind in ("eager", "compiled"):
+        for kind in ("eager",) if SMALL else ("eager", "compiled"):
             for name, batch in [(n, b) for n, batches in BATCHES.items() for b in batches]:
                 torch.compiler.reset()
                 work, size = floors(name, precision, batch)
                 limits = {"compute": work / rate, "memory": size / moved}
                 took = full_net(name, precision, kind, batch)
                 add(name, precision, kind, batch, batch, took, floors=limits)
-            for name in ("18pct", "mini-alexnet"):
+            for name in CIFAR:
                 torch.compiler.reset()
                 took, count = cifar_net(name, precision, kind)
                 add(name, precision, kind, 4 if SMALL else 128, count, took)

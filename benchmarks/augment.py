@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from side_by_side import SMALL, as_started, compare, copying, save, serve
+from side_by_side import SMALL, agree, as_started, compare, copying, save, serve
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from alexnet_repro import augment, augment_fast
 from alexnet_repro.demo_training import IMAGENET
@@ -39,6 +40,15 @@ def main() -> None:
     if serve({"ours": ours, "stock": stock}):
         return
     assert ours().shape == stock().shape == (BATCH, 3, 224, 224)
+    draws = augment.draw_crops(BATCH, 256, 224, generator)
+    shift = IMAGENET.shift(IMAGENET.draw(BATCH, generator), reading="original").float()
+    wanted = []  # the same places and colours, by torchvision's functions
+    for i, (top, left, flip) in enumerate(zip(draws.top, draws.left, draws.flip, strict=True)):
+        x = functional.crop(images[i], int(top), int(left), 224, 224)
+        x = functional.to_dtype(functional.horizontal_flip(x) if flip else x, torch.float32)
+        wanted.append((x - mean + shift[i, :, None, None]) / 1.1)
+    found = augment_fast.batch(images, draws, 224, mean, shift=shift, divisors=(1.1,))
+    agree(found, torch.stack(wanted))
     moved = BATCH * 3 * 224 * 224 * (1 + 4)  # read uint8, write float32, once each
     name = f"crop, reflect, light {BATCH} images"
     goals = {

@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 import torch
-from side_by_side import PAIRS, SMALL, save, seconds
+from side_by_side import PAIRS, SMALL, agree, save, seconds
 
 from alexnet_repro import augment, augment_fast, data, model, resident, train
 from alexnet_repro.config import RunConfig
@@ -43,7 +43,8 @@ def prepared(
     torch.set_num_threads(threads)
     training = drawn(count, side)
     config = RunConfig(net=name, init="modern", pixels="standardised", batch=batch, **changes)
-    net = model.build(name, init="modern", num_classes=10)
+    generator = torch.Generator().manual_seed(0)
+    net = model.build(name, init="modern", num_classes=10, generator=generator)
     net.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
     view = View.of(training, config.crop, True, config.device)
@@ -71,6 +72,9 @@ def measure(name: str, count: int, side: int, batch: int, threads: int, changes:
             augment_fast.supply = supply
 
     epoch(keep)  # warms up and makes the batches
+    first, ready = ready, []
+    epoch(keep)
+    agree(*([images for images, _ in batches] for batches in (ready, first)), within=0)
 
     def drain(items, device):
         return [None for _ in items][:0]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from side_by_side import SMALL, compare, save, seconds
+from side_by_side import SMALL, agree, compare, save, seconds
 
 from alexnet_repro import decoding, sources
 
@@ -57,6 +57,8 @@ def rescaling() -> dict:
         for _ in range(times):
             np.asarray(Image.fromarray(pixels).resize((341, 256))).transpose(2, 0, 1).copy()
 
+    theirs = np.asarray(Image.fromarray(pixels).resize((341, 256))).transpose(2, 0, 1)
+    agree(decoding._rescaled(pixels, 256), theirs[..., 42 : 42 + 256], within=0.02)
     return compare(
         f"rescale 500x375 to 341x256, {times} times", ours, pillow, against="Pillow", ship=2,
         stretch=3,
@@ -78,6 +80,8 @@ def main() -> None:
         def ours() -> None:
             sources.prepare(Path(name) / "source", Path(name) / "out", force=True)
 
+        found = np.stack([decoding.decode(f.read_bytes(), f.name, 256) for f in files])
+        agree(found, by_pillow(files), within=0.05)  # the scale and the filter are not the same
         row = compare(
             f"{COUNT} JPEG files to 256x256", ours, lambda: by_pillow(files),
             against="Pillow, one after another", ship=1.5, stretch=2,

@@ -47,6 +47,8 @@ def main() -> None:
             notebook["cells"][0]["source"].append(f"\n\nRound {i}.")
             page.write_text(json.dumps(notebook))
             took["after a change of one page"].append(seconds(build))
+            if f"Round {i}." not in (folder / "_build/html/6-ensembles.html").read_text():
+                raise SystemExit("not measured: the change is not in the page that was built")
     rows = []
     for what, (ship, stretch) in GOALS.items():
         median = float(np.median(took[what]))

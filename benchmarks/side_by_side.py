@@ -1,4 +1,4 @@
-"""What every benchmark shares: alternate the two sides, print the ratio against the goals, record.
+"""What every benchmark shares: see that the two sides agree, alternate them, record the ratio.
 
 BENCH_SMALL=1: tiny sizes, nothing recorded (the tests do that). BENCH_PAIRS: pairs a row (7).
 """
@@ -25,6 +25,7 @@ from alexnet_repro import launch, records
 
 SMALL = os.environ.get("BENCH_SMALL") == "1"
 PAIRS = int(os.environ.get("BENCH_PAIRS", "1" if SMALL else "7"))
+STARTED = None if SMALL else records.provenance("cpu", torch.get_num_threads())  # what is measured
 
 
 class NoFallback(logging.Handler):
@@ -67,6 +68,31 @@ def in_status(key: str, status: str | None = None) -> int:
     return 1024 * int(re.search(rf"{key}:\s+(\d+) kB", text)[1])  # type: ignore[index]
 
 
+def agree(ours: object, stock: object, within: float = 1e-4) -> None:
+    """Stop unless both sides gave the same: a tensor, an array or a number, or a list of them each.
+
+    within: the length of the difference over that of stock's result.
+    """
+    pairs = [(ours, stock)]
+    if isinstance(ours, (list, tuple)) and isinstance(stock, (list, tuple)):
+        pairs = list(zip(ours, stock, strict=True))
+    if not pairs:
+        raise SystemExit("not measured: no results to compare")
+    worst = 0.0
+    for pair in pairs:
+        a, b = map(_double, pair)
+        off = float("inf") if a.shape != b.shape else float((a - b).norm())
+        off = off / float(b.norm()) if off and b.norm() else off
+        if not off <= within:
+            raise SystemExit(f"not measured: the sides differ by {off:.2g} of the result")
+        worst = max(worst, off)
+    print(f"the sides agree: they differ by {worst:.1e} of the result", flush=True)
+
+
+def _double(x: object) -> torch.Tensor:
+    return x.detach().double() if isinstance(x, torch.Tensor) else torch.tensor(np.array(x, float))
+
+
 class Apart:
     """A side in a process of its own, with glibc's malloc as the launcher sets it or as it is.
 
@@ -87,6 +113,10 @@ class Apart:
         """`memory` of one more call."""
         return int(self._ask("memory"))
 
+    def outcome(self) -> list[float]:
+        """What the side's own `outcome` says of one more call."""
+        return json.loads(self._ask("outcome"))
+
     def _ask(self, what: str) -> str:
         self.process.stdin.write(f"{what}\n")  # type: ignore[union-attr]
         self.process.stdin.flush()  # type: ignore[union-attr]
@@ -100,7 +130,9 @@ def serve(sides: dict[str, Callable[[], object]]) -> bool:
     """In a process that Apart started: answer for the asked side, line by line; False elsewhere."""
     if len(sys.argv) < 2:
         return False
-    measures: dict[str, Callable] = {"seconds": seconds, "memory": memory}
+    measures: dict[str, Callable] = {
+        "seconds": seconds, "memory": memory, "outcome": lambda work: json.dumps(work.outcome()),
+    }  # fmt: skip
     for line in sys.stdin:
         print(measures[line.strip()](sides[sys.argv[1]]), flush=True)
     return True
@@ -140,13 +172,14 @@ def compare(
 ) -> dict:
     """Time both, in turn, PAIRS times after two rounds that do not count; print and return a row.
 
-    The second of the two measures memory.
+    The second of the two measures memory, and is the only one at the small sizes.
 
     The ratio is stock time over our time: more is better, or, with lower, less. floor: measures the
     seconds that the work cannot go below, after the rounds and as often; memory is twice as fast in
     one minute as in the next.
     """
-    ours(), stock()
+    if not SMALL:
+        ours(), stock()
     peaks = [memory(ours), memory(stock)]
     took = in_turn({"ours": ours, "stock": stock})
     floors = [floor() for _ in range(PAIRS)] if floor else None
@@ -173,14 +206,19 @@ def compare(
 
 
 def save(name: str, rows: list[dict], device: str = "cpu") -> Path | None:
-    """Write runs/benchmarks/<name>.json with the machine; nothing at the small sizes."""
-    if SMALL:
+    """Write runs/benchmarks/<name>.json, whole or not at all; nothing at the small sizes.
+
+    Commit and time are those of the start: a file changed meanwhile was not what was measured.
+    """
+    if STARTED is None:
         return None
     path = records.RUNS / "benchmarks" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    origin = records.provenance(device, torch.get_num_threads())
+    now = records.provenance(device, torch.get_num_threads())
+    origin = {**now, **{key: STARTED[key] for key in ("git", "start_utc")}}
     origin["cores"] = os.cpu_count()
-    path.write_text(json.dumps({"provenance": origin, "rows": rows}, indent=1) + "\n")
+    body = json.dumps({"provenance": origin, "rows": rows}, indent=1, allow_nan=False)
+    records.write_atomic(path, body + "\n")
     return path
 
 
