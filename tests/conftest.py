@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import subprocess
 import sys
 import types
@@ -9,7 +10,7 @@ import types
 import pandas as pd
 import pytest
 
-from alexnet_repro import experiments
+from alexnet_repro import experiments, native
 from alexnet_repro.config import RunConfig
 from alexnet_repro.records import CURVE, RunRecord
 
@@ -98,6 +99,31 @@ def edit_json():
         path.write_text(json.dumps(body))
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def compiler(tmp_path_factory):
+    """Skips what needs a C++ compiler where there is none that takes native.FLAGS.
+
+    Asked with a program of its own: a kernel that does not compile is red, not skipped.
+    """
+    source = tmp_path_factory.mktemp("compiler") / "empty.cpp"
+    source.write_text("#include <cmath>\n#include <omp.h>\nint none() { return 0; }\n")
+    name = os.environ.get("CXX", "g++")
+    command = [name, *native.FLAGS, str(source), "-o", str(source.with_suffix(".so"))]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"needs a C++ compiler with OpenMP ({error})")
+    return name
+
+
+@pytest.fixture
+def path(request):
+    """A path of the norms (indirect); skips those that are compiled where nothing compiles."""
+    if request.param in ("native", "compiled"):
+        request.getfixturevalue("compiler")
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ def by(request, monkeypatch):
     if request.param == "numpy":
         monkeypatch.setattr(native, "library", lambda name: None)
     else:
+        request.getfixturevalue("compiler")
         assert native.library("batches")
         monkeypatch.setattr(augment_fast, "_in_numpy", lambda *_: pytest.fail("not in C++"))
 

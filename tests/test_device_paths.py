@@ -51,6 +51,7 @@ def test_training_from_held_images_is_the_same_run(monkeypatch):
 
 
 @pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.usefixtures("compiler")
 def test_the_compiled_step_is_the_eager_one(dropout, caplog):
     images = torch.randn(8, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     labels = torch.arange(8)

@@ -24,7 +24,7 @@ def loop(x, n, over_n):
     return torch.stack(out, 1)
 
 
-@pytest.mark.parametrize("path", ["eager", "native", "compiled"])
+@pytest.mark.parametrize("path", ["eager", "native", "compiled"], indirect=True)
 @pytest.mark.parametrize(
     ("n", "over_n", "shape", "dtype", "layout", "tolerance"),
     [
@@ -83,6 +83,7 @@ NORMS = [
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("shape", [(3, 8, 6, 5), (40, 24, 9, 9), (1, 2, 1, 1)])  # many blocks, one
+@pytest.mark.usefixtures("compiler")
 def test_native_equals_eager_in_float64(norm, layout, shape):
     assert lrn_native.takes(torch.zeros(1), 0.75)  # it is the kernel that is tested
     x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
@@ -101,6 +102,7 @@ OTHER_POWER = partial(LocalResponseNorm, 3, 0.1, beta=0.6)
 @pytest.mark.parametrize(
     "norm", [ASYMMETRIC, OTHER_POWER, partial(WithinMapNorm, 3, 0.5, k=2.5, alpha_over_n=False)]
 )
+@pytest.mark.usefixtures("compiler")
 def test_compiled_equals_eager_in_float64(norm, layout):
     x = 3 * torch.randn(3, 8, 6, 5, generator=torch.Generator().manual_seed(1))
     x = x.contiguous(memory_format=layout)
@@ -111,6 +113,7 @@ def test_compiled_equals_eager_in_float64(norm, layout):
         assert a.is_contiguous(memory_format=layout)
 
 
+@pytest.mark.usefixtures("compiler")
 def test_one_program_for_any_batch():
     torch._dynamo.reset()
     norm = LocalResponseNorm(path="compiled")
@@ -123,6 +126,7 @@ def test_one_program_for_any_batch():
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
 
 
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("norm", [NORMS[2], NORMS[-2]])
 def test_the_kernel_gives_the_same_bits_on_any_number_of_threads(norm):
     x = torch.randn(40, 24, 9, 9, generator=torch.Generator().manual_seed(1))
@@ -134,6 +138,7 @@ def test_the_kernel_gives_the_same_bits_on_any_number_of_threads(norm):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.usefixtures("compiler")
 def test_the_kernel_passes_nan_on():
     x = torch.ones(1, 8, 2, 2)
     x[0, 4, 1, 1] = torch.nan
@@ -143,6 +148,7 @@ def test_the_kernel_passes_nan_on():
         assert torch.equal(norm(x).isnan(), wanted)
 
 
+@pytest.mark.usefixtures("compiler")
 def test_a_damaged_kernel_is_built_again(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = native.Path(native.__file__).with_name("norms.cpp")
