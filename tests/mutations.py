@@ -1,11 +1,11 @@
 """Change one constant, sign or cell at a time (mutations.txt) and see that a test goes red.
 
-python tests/mutations.py [WORD ...] [--sample K --seed S]
+python tests/mutations.py [WORD ...] [--sample K --seed S] [--workers N]
 
 WORD: only mutations whose file, text or tests hold one of the words. --sample: K of them, drawn by
-the seed. Works on two copies of the checkout. First every test file that is named runs on the
-unchanged copy and must be green. Exits 1 if one was not, if no test noticed a mutation, or if the
-tests did not end. Not collected by pytest. All of them: about half an hour on two cores.
+the seed. Each worker (2) has its own copy of the checkout. First every test file that is named runs
+unchanged and must be green. Exits 1 if one was not, if no test noticed a mutation, or if the tests
+did not end. Not collected by pytest. All of them: about half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("alexnet_repro")
 FILE = Path(__file__).with_name("mutations.txt")
-WORKERS = 2
 BASELINE_SECONDS = 900  # longest that one test file may take, unchanged
 
 
@@ -119,9 +118,9 @@ def copy_checkout(target: Path) -> None:
 class Tests:
     """Runs pytest in copies of the checkout; ends what it started when it is left."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: int) -> None:
         self.copies: queue.Queue[Path] = queue.Queue()
-        for i in range(WORKERS):
+        for i in range(workers):
             copy_checkout(folder / f"copy{i}")
             self.copies.put(folder / f"copy{i}")
         self.environment = {
@@ -201,6 +200,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", default="0")
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
     work = chosen(options.words, options.sample, options.seed)
     if misfits := list(filter(None, map(misfit, work))):
@@ -208,8 +208,9 @@ def main(arguments: list[str]) -> int:
         return 1
     began, counts = time.perf_counter(), {"caught": 0, "MISSED": 0, "ENDLESS": 0, "BROKEN": 0}
     files = sorted({file for m in work for file in m.tests})
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
-        tests = Tests(Path(folder))
+    workers = options.workers
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
+        tests = Tests(Path(folder), workers)
         try:
             took = dict(zip(files, pool.map(tests.baseline, files), strict=True))
             if red := [why for _, why in took.values() if why]:
