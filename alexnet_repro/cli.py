@@ -285,10 +285,8 @@ def _scoreboard(options: argparse.Namespace) -> int:
     board = claims.scoreboard()
     counts = board["verdict"].value_counts()
     shown = board[board["verdict"] != "not run"] if options.decided else board
-    columns = ["claim", "paper", "original", "ours", "low", "high", "n", "verdict", "setting"]
-    limit = shown["bound"].map({"lower": ">=", "upper": "<="}).fillna("")
-    number = shown["ours"].map(lambda v: "-" if v != v else f"{v:.6g}")
-    shown = shown.assign(ours=limit + number)[columns]
+    columns = "claim paper original measured low high n verdict p holm setting".split()
+    shown = shown[columns]
     print(shown.to_string(index=False, na_rep="-", float_format=lambda v: f"{v:.6g}"))
     print("; ".join(f"{word}: {count}" for word, count in counts.items()))
     return 0

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 
-from alexnet_repro import arithmetic, spec, verdicts
+from alexnet_repro import arithmetic, effects, spec
 from alexnet_repro.records import RunRecord
 
 BLUE, RED, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -58,7 +58,7 @@ def training_error(runs: Sequence[RunRecord], target: float = 0.25, title: str =
             label=None if run.arm in named else label,
         )  # fmt: skip
         named.add(run.arm)
-        epochs, reached = verdicts.epochs_to(run, target)
+        epochs, reached = effects.epochs_to(run, target)
         if reached:
             ax.plot(epochs, 100 * target, "o", color=colour, ms=5)
     ax.axhline(100 * target, color="#000000", lw=1, ls=(0, (1, 2)))

@@ -7,19 +7,27 @@ import html
 
 from IPython.display import HTML
 
-from alexnet_repro import claims
+from alexnet_repro import claims, verdicts
 from alexnet_repro.claims import Claim
-from alexnet_repro.tables import GLYPHS, SCALED, badge, show_ours, show_paper, show_value, table
+from alexnet_repro.tables import (
+    SCALED,
+    badge,
+    show_ours,
+    show_paper,
+    show_value,
+    show_why,
+    table,
+)
 from alexnet_repro.verdicts import Verdict
 
 
 def landing() -> HTML:
     """The scoreboard: one sentence, the counts, the trained claims, the arithmetic ones folded."""
-    board = [(c, claims.verdict(c, claims.committed_runs(c))) for c in claims.load_claims()]
+    board = claims.judged()
     counts = collections.Counter(found.word for _, found in board)
-    decided = len(board) - counts["not run"]
+    decided = sum(counts[word] for word in verdicts.DECIDED)
     stems = len({claim.claim_id[:3] for claim, _ in board})
-    pills = " ".join(f"{badge(w)} <b>{counts[w]}</b>" for w in GLYPHS if counts[w])
+    pills = " ".join(f"{badge(w)} <b>{counts[w]}</b>" for w in verdicts.WORDS if counts[w])
     first = (
         f'<p class="result">The paper makes {stems} claims, which print {len(board)} figures. '
         f"{decided} of the figures are decided here so far.</p><p>{pills}</p>"
@@ -65,11 +73,10 @@ def _link(claim: Claim) -> str:
 def ledger() -> HTML:
     """Every row of the ledger with all three columns, the verdict, and what would run it."""
     rows = []
-    for claim in claims.load_claims():
-        found = claims.verdict(claim, claims.committed_runs(claim))
-        why = html.escape(found.why)
+    for claim, found in claims.judged():
+        why = show_why(found, claim.unit, note=claim.note)
         if found.word == "not run" and claim.command:
-            why += f"<br><code>{html.escape(claim.command)}</code>"
+            why += f"<br><small><code>{html.escape(claim.command)}</code></small>"
         rows.append(
             {
                 "§": claim.section,
@@ -77,7 +84,7 @@ def ledger() -> HTML:
                 "paper": show_paper(claim),
                 "original code": show_value(claim.code_value, claim.unit),
                 "measured": show_ours(found, claim.unit),
-                "verdict": f"{badge(found)}<br><small>{why}</small>",
+                "verdict": f"{badge(found)}<br>{why}",
             }
         )
     return HTML(table(rows, "All claims", right=("paper", "original code")))

@@ -34,3 +34,18 @@ KNOWN: dict[str, KnownSet] = {
     "ilsvrc-2010": KnownSet(1000, {"train": 1_261_406, "val": 50_000, "test": 150_000}),
     "ilsvrc-2012": KnownSet(1000, {"train": 1_281_167, "val": 50_000}),
 }
+
+# What the paper's own runs of a claim were made on; of every claim that is not named: ImageNet.
+_CIFAR = ("cifar10", "cifar10-jpeg")
+_IMAGENET = ("ilsvrc-2010", "ilsvrc-2012")
+_OF_CLAIM = {"c08": _CIFAR, "c09": _CIFAR, "c13": _CIFAR}
+
+
+def of_the_paper(claim_id: str) -> tuple[str, ...]:
+    """The data sets on which a claim such as "c08-original" stands in the paper's full setting."""
+    return _OF_CLAIM.get(claim_id.split("-")[0], _IMAGENET)
+
+
+def scored(known: KnownSet) -> int:
+    """Images that a run on the set is scored on: its test split, or val where it has none."""
+    return known.images.get("test", known.images.get("val", 0))

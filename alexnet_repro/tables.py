@@ -10,14 +10,15 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from IPython.display import HTML
 
-from alexnet_repro import claims
+from alexnet_repro import claims, evidence
 from alexnet_repro.claims import Claim
 from alexnet_repro.errors import InputError
 from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
 
 GLYPHS = {
-    "match": "✓", "direction": "↗", "unclear": "?", "opposite": "✕", "paper is off": "≠",
+    "match": "✓", "direction": "↗", "smaller": "<", "negligible": "≈", "gap only": "◐",
+    "opposite": "✕", "unclear": "?", "not in regime": "⊘", "definition": "≡", "paper is off": "≠",
     "not run": "○", "no verdict": "–",
 }  # fmt: skip
 SCALED = ' <span class="scaled">scaled</span>'
@@ -59,20 +60,35 @@ def show_paper(claim: Claim) -> str:
 
 def show_ours(found: Verdict, unit: str) -> str:
     """Our figure with interval and n."""
-    if found.ours is None:
+    if found.ours is None and not found.n:
         return "–"
     prefix = {"lower": "≥ ", "upper": "≤ "}.get(found.bound, "")
     text = prefix + show_value(found.ours, unit)
     if found.n == 1:
         text += "<br><small>n = 1, no interval</small>"
+    elif found.n and (found.low is None or found.high is None):
+        text += f"<br><small>no interval, n = {found.n}</small>"
     elif found.n:
         low, high = (show_value(v, unit).removesuffix(" points") for v in (found.low, found.high))
         interval = {
             "": f"{low} to {high}", "lower": f"from {low}, no upper end",
             "upper": f"up to {high}, no lower end", "none": "no interval: both arms were cut off",
         }[found.bound]  # fmt: skip
-        text += f"<br><small>95 %: {interval}, n = {found.n}</small>"
+        text += f"<br><small>{found.level}: {interval}, n = {found.n}</small>"
     return text
+
+
+def show_why(found: Verdict, unit: str, *, note: str = "") -> str:
+    """Why a verdict is what it is, how stable, and the row's note, in small print."""
+    parts = [found.why]
+    if found.n > 1 and found.word not in ("no verdict", "not run"):
+        parts.append(f"{found.agree} of {found.n} seeds have the paper's sign")
+        if found.around and all(map(math.isfinite, found.around)):
+            low, high = (show_value(v, unit).removesuffix(" points") for v in found.around)
+            parts.append(f"leaving one out: {low} to {high}")
+        if found.holm is not None:
+            parts.append(f"p = {found.p:.2g}, over all primary rows {found.holm:.2g} (Holm)")
+    return f"<small>{html.escape('; '.join(filter(None, [*parts, note])))}</small>"
 
 
 def table(rows: Iterable[dict[str, str]], caption: str, *, right: Sequence[str] = ()) -> str:
@@ -128,44 +144,52 @@ def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") ->
     runs: what run_or_load returned, of any experiments; each claim takes those of its own.
     """
     rows, computed = [], False
+    used: list[RunRecord] = []
     for claim in claims.load_claims():
         if not re.match(rf"({stem})(-|$)", claim.claim_id):
             continue
-        found = claims.verdict(claim, [r for r in runs if r.experiment == claim.experiment])
+        found = claims.verdict(claim, runs)
         scaled = SCALED if claim.setting == "scaled" else ""
         computed |= claim.arithmetic
+        used += [r for r in evidence.own(claim, runs) if not any(r is u for u in used)]
         rows.append(
             {
                 "claim": html.escape(claim.statement) + scaled,
                 "paper": show_paper(claim),
                 "original code": show_value(claim.code_value, claim.unit),
                 "measured": show_ours(found, claim.unit) + (scaled if found.n else ""),
-                "verdict": f"{badge(found)}<br><small>{html.escape(found.why)}</small>",
+                "verdict": f"{badge(found)}<br>{show_why(found, claim.unit, note=claim.note)}",
             }
         )
     if not rows:
         raise InputError(f"no claim starts with {stem!r}")
     text = table(rows, caption or "What the paper prints, what the original ran, what we measure")
-    return HTML(text + provenance(runs, computed=computed))
+    return HTML(text + provenance(used, computed=computed))
 
 
 def provenance(runs: Sequence[RunRecord], *, computed: bool = False) -> str:
-    """One line on where the numbers come from: runs, commits, machine, data; smoke is named."""
+    """One line on where the numbers come from: runs, commits, machines, data; smoke is named."""
     if not runs:
         ours = "Computed from the networks in spec.py." if computed else "Nothing was run here."
         theirs = "Original code: its released configurations and logs."
         return f'<p class="provenance">{ours} {theirs}</p>'
-    commits = sorted({(r.provenance["git"]["commit"] or "no commit")[:9] for r in runs})
-    dirty = any(r.provenance["git"]["dirty"] for r in runs)
-    hours = sum(r.provenance["wall_seconds"] for r in runs) / 3600
+    origins = [r.provenance for r in runs]
+    git = [o.get("git") or {} for o in origins]
+    commits = sorted({(g.get("commit") or "no commit")[:9] for g in git})
+    dirty = any(g.get("dirty") is not False for g in git)
     data = sorted({r.config["data"] for r in runs})
-    dates = sorted({r.provenance["start_utc"][:10] for r in runs})
+    dates = sorted({o.get("start_utc", "no date")[:10] for o in origins})
+    versions = sorted({(o.get("versions") or {}).get("torch", "?") for o in origins})
+    hours: dict[str, float] = {}
+    for origin in origins:
+        place = _place(origin)
+        hours[place] = hours.get(place, 0.0) + origin.get("wall_seconds", math.nan) / 3600
+    spent = " and ".join(f"{h:.2f} hours of one {html.escape(p)}" for p, h in hours.items())
     text = (
         f"{len(runs)} runs on {', '.join(data)}, {dates[0]}"
         + (f" to {dates[-1]}" if len(dates) > 1 else "")
         + f", commit {', '.join(commits)}{' (tree not clean)' if dirty else ''}, "
-        f"{hours:.2f} hours of one {html.escape(_place(runs[0].provenance))}, "
-        f"torch {runs[0].provenance['versions'].get('torch', '?')}."
+        f"{spent}, torch {', '.join(versions)}."
     )
     note = ""
     if "embedded" in data:
@@ -178,4 +202,4 @@ def provenance(runs: Sequence[RunRecord], *, computed: bool = False) -> str:
 
 def _place(origin: dict) -> str:
     """What computed a run: its accelerator, or one core of its processor."""
-    return origin.get("accelerator") or f"{origin['cpu']} core"
+    return origin.get("accelerator") or f"{origin.get('cpu', 'unknown')} core"

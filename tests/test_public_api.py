@@ -86,7 +86,7 @@ API = {
         "ten_crop_probabilities": "net, images, view",
         "evaluate": "net, data, view, *, limit=0, views=1, batch=500, autocast=False",
     },
-    "claims": {"load_claims": None, "verdict": "claim, runs=()", "scoreboard": None},
+    "claims": {"load_claims": None, "verdict": "claim, runs=(), root=None", "scoreboard": None},
     "experiments": {
         "load_experiments": None,
         "run_or_load": "name, mode='load', *, seeds=None, arms=None, epochs=None, device=None, "
