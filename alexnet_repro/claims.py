@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "COLUMNS", "FILE", "Claim", "ClaimError", "committed_runs", "get", "judged", "load_claims",
-    "scoreboard", "verdict",
+    "COLUMNS", "FILE", "Claim", "ClaimError", "committed_runs", "corrected", "get", "judged",
+    "load_claims", "scoreboard", "verdict",
 ]  # fmt: skip
 
 
@@ -108,19 +108,21 @@ def committed_runs(claim: Claim, root: Path | str = records.RUNS) -> list[RunRec
 
 
 def judged(root: Path | str = records.RUNS) -> list[tuple[Claim, Verdict]]:
-    """Every claim with its verdict from the records under root, Holm's correction in place.
-
-    The family is all primary rows, those that nobody has run yet included.
-    """
+    """Every claim with its verdict from the records under root, Holm's correction in place."""
     ledger = load_claims()
     trained = {c.experiment: c for c in ledger if c.compare in TRAINED}
     runs = {name: committed_runs(claim, root) for name, claim in trained.items()}
-    found = [verdict(c, runs.get(c.experiment, ()), root) for c in ledger]
-    primary = [i for i, claim in enumerate(ledger) if claim.role == "primary"]
-    adjusted = intervals.holm([found[i].p for i in primary])
-    for i, p in zip(primary, adjusted, strict=True):
-        found[i] = replace(found[i], holm=p)
-    return list(zip(ledger, found, strict=True))
+    return corrected([(c, verdict(c, runs.get(c.experiment, ()), root)) for c in ledger])
+
+
+def corrected(rows: Sequence[tuple[Claim, Verdict]]) -> list[tuple[Claim, Verdict]]:
+    """The same rows with Holm's p in the primary ones, over all of them, run or not."""
+    family = [found.p for claim, found in rows if claim.role == "primary"]
+    adjusted = iter(intervals.holm(family))
+    return [
+        (claim, replace(found, holm=next(adjusted)) if claim.role == "primary" else found)
+        for claim, found in rows
+    ]
 
 
 def scoreboard(root: Path | str = records.RUNS) -> pd.DataFrame:

@@ -37,8 +37,11 @@ def headline(claim_id: str, runs: Sequence[RunRecord]) -> HTML:
 
 def setting(runs: Sequence[RunRecord]) -> str:
     """How the runs were trained and how errors are taken, from all their configurations."""
-    drops = [f", divided by ten after {_list(d)} epochs" if d else ", never divided"
-             for d in _distinct(runs, "lr_drops")]  # fmt: skip
+    drops = [
+        f"divided by ten after {_list(d)} epochs" if d else "never divided"
+        for d in _distinct(runs, "lr_drops")
+    ]
+    divided = "" if drops == ["never divided"] else f", {' or '.join(drops)}"
     seeds = _list(sorted({r.seed for r in runs}))
     starts = " or ".join(STARTS[v] for v in _distinct(runs, "init"))
     pixels = " or ".join(PIXELS[v] for v in _distinct(runs, "pixels"))
@@ -46,7 +49,7 @@ def setting(runs: Sequence[RunRecord]) -> str:
     rates = " or ".join(f"{v:g}" for v in _distinct(runs, "lr"))
     return (
         f"{' and '.join(_distinct(runs, 'net'))}, {starts}, {pixels}; {epochs} epochs at a rate "
-        f"of {rates}{' or'.join(drops)}; seeds {seeds}. Training error: all training images. Both "
+        f"of {rates}{divided}; seeds {seeds}. Training error: all training images. Both "
         f"errors: weights fixed, centre crop, no dropout."
     )
 

@@ -70,10 +70,15 @@ def show_ours(found: Verdict, unit: str) -> str:
         text += f"<br><small>no interval, n = {found.n}</small>"
     elif found.n:
         low, high = (show_value(v, unit).removesuffix(" points") for v in (found.low, found.high))
-        interval = {
-            "": f"{low} to {high}", "lower": f"from {low}, no upper end",
-            "upper": f"up to {high}, no lower end", "none": "no interval: both arms were cut off",
-        }[found.bound]  # fmt: skip
+        open_below = found.low == -math.inf or (unit == "ratio" and found.low == 0)
+        if open_below and found.high == math.inf:
+            interval = "no end on either side"
+        elif found.high == math.inf:
+            interval = f"from {low}, no upper end"
+        elif open_below:
+            interval = f"up to {high}, no lower end"
+        else:
+            interval = f"{low} to {high}"
         text += f"<br><small>{found.level}: {interval}, n = {found.n}</small>"
     return text
 
@@ -183,7 +188,7 @@ def provenance(runs: Sequence[RunRecord], *, computed: bool = False) -> str:
     hours: dict[str, float] = {}
     for origin in origins:
         place = _place(origin)
-        hours[place] = hours.get(place, 0.0) + origin.get("wall_seconds", math.nan) / 3600
+        hours[place] = hours.get(place, 0.0) + origin.get("wall_seconds", 0) / 3600
     spent = " and ".join(f"{h:.2f} hours of one {html.escape(p)}" for p, h in hours.items())
     text = (
         f"{len(runs)} runs on {', '.join(data)}, {dates[0]}"

@@ -181,13 +181,16 @@ def _by_t(x: Sequence[float]) -> Verdict:
 def _by_order(ends: Sequence[tuple[float, float]]) -> Verdict:
     """Median and its interval where some values are only bounded."""
     n, interval = len(ends), intervals.order_interval(ends)
+    ours: float | None
     least, most = median([e[0] for e in ends]), median([e[1] for e in ends])
-    bound = {(True, True): "none", (True, False): "upper", (False, True): "lower"}.get(
-        (least == -math.inf, most == math.inf), ""
-    )
-    ours = least if least == most or bound == "lower" else most if bound == "upper" else None
-    if ours is not None and least == most:
-        bound = ""
+    if least == most:
+        ours, bound = least, ""
+    elif math.isfinite(least):
+        ours, bound = least, "lower"
+    elif math.isfinite(most):
+        ours, bound = most, "upper"
+    else:
+        ours, bound = None, "none"
     around = None
     if n > 2:
         rest = [[e for j, e in enumerate(ends) if j != i] for i in range(n)]

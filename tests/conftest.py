@@ -10,7 +10,7 @@ import types
 import pandas as pd
 import pytest
 
-from alexnet_repro import experiments, native
+from alexnet_repro import experiments, native, sets
 from alexnet_repro.config import RunConfig
 from alexnet_repro.records import CURVE, RunRecord
 
@@ -23,9 +23,17 @@ def make_record():
         config = config or RunConfig(data="cifar10-jpeg", epochs=20)
         rows = [(10 * i, i, "train", 2.0, e, e / 2, 0.01) for i, e in enumerate(errors)]
         rows.append((*rows[-1][:2], "test", 2.0, 0.1, 0.0, 0.0))  # never a training error
-        metrics = {"diverged": False, "train_top1_error": errors[-1], **metrics}
+        counts = {"train_images": 50_000, "test_images": 10_000}
+        metrics = {"diverged": False, **counts, "train_top1_error": errors[-1], **metrics}
         curve = pd.DataFrame(rows, columns=CURVE)
-        return RunRecord(experiment, arm, seed, config.to_dict(), metrics, {"git": None}, curve)
+        origin = {
+            "git": {"commit": "0123456789" * 4, "dirty": False},
+            "start_utc": "2026-11-24T20:00:00+00:00",
+            "wall_seconds": 36.0,
+            "cpu": "A Processor",
+            "data_sha256": dict(sets.KNOWN["cifar10-jpeg"].sha256),
+        }
+        return RunRecord(experiment, arm, seed, config.to_dict(), metrics, origin, curve)
 
     return make
 

@@ -1,12 +1,11 @@
-"""The ledger against the paper's figures, typed in again here, and against wrong rows."""
+"""The board: the ledger's figures, typed in again here, and what records make of them."""
 
-import csv
+import dataclasses
 
 import pytest
 
-from alexnet_repro import arithmetic, claims, verdicts
-from alexnet_repro.claims import ClaimError
-from alexnet_repro.records import RecordError
+from alexnet_repro import arithmetic, claims, cli, ledger_tables, tables, verdicts
+from alexnet_repro.verdicts import Verdict
 
 # The errors that the paper prints, per cent, top-1 and top-5 (tables 1 and 2, §6).
 PRINTED = {
@@ -25,24 +24,6 @@ LOG_147, LOG_148 = (0.410580, 0.185100), (0.420340, 0.193620)
 @pytest.fixture(scope="module")
 def ledger():
     return {c.claim_id: c for c in claims.load_claims()}
-
-
-@pytest.fixture
-def changed(tmp_path):
-    """A function that writes claims.csv with one cell changed and returns the new file."""
-
-    def write(claim_id, column, value):
-        with open(claims.FILE, newline="", encoding="utf-8") as f:
-            rows = list(csv.DictReader(f))
-        [row] = [r for r in rows if r["claim_id"] == claim_id]
-        row[column] = value
-        with open(tmp_path / "claims.csv", "w", newline="", encoding="utf-8") as f:
-            writer = csv.DictWriter(f, claims.COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        return tmp_path / "claims.csv"
-
-    return write
 
 
 def test_all_35_claims_have_a_row(ledger):
@@ -77,11 +58,18 @@ def test_the_logged_errors(ledger):
     assert ledger["c33"].code_value == pytest.approx(0.402500 - LOG_2012[0])
 
 
-def test_the_paper_is_off_in_three_places_and_matches_elsewhere(ledger):
+def test_the_paper_is_off_in_five_places_and_matches_elsewhere(ledger):
     words = {name: claims.verdict(c).word for name, c in ledger.items() if c.arithmetic}
-    off = {name for name, word in words.items() if word == "paper is off"}
-    assert off == {"c16-conv1", "c18", "c21-factor"}
-    assert set(words.values()) == {"match", "paper is off"}
+
+    def earned(word):
+        return {name for name, found in words.items() if found == word}
+
+    assert earned("paper is off") == {
+        "c16-conv1", "c17-neurons", "c17-parameters", "c18", "c21-factor",
+    }  # fmt: skip
+    # 1000 classes and ten patches are what the paper lays down, not what it found
+    assert earned("definition") == {"c20", "c22"}
+    assert set(words.values()) == {"match", "paper is off", "definition"}
     assert len(words) == 1 + 6 + 9 + 2 + 1 + 1 + 1 + 1  # c05, c15, c16, c17, c18, c20, c21, c22
     for name in words:
         claim = ledger[name]
@@ -89,12 +77,21 @@ def test_the_paper_is_off_in_three_places_and_matches_elsewhere(ledger):
             assert arithmetic.compute(claim.metric, claim.arm) == claim.code_value, name
 
 
+def test_a_definition_that_does_not_hold_is_no_definition(ledger):
+    wrong = dataclasses.replace(ledger["c22"], paper_value=9.0)
+    assert claims.verdict(wrong).word == "paper is off"
+    assert claims.verdict(ledger["c27"]).word == "definition"
+    assert claims.verdict(ledger["c27"]).why.startswith("a definition: PaperSGD is tested")
+
+
 def test_every_row_that_is_not_run_says_why(tmp_path):
     board = claims.scoreboard(tmp_path)  # no records at all
-    assert set(board["verdict"]) == {"match", "paper is off", "not run"}
+    assert set(board["verdict"]) == {"match", "paper is off", "definition", "not run"}
     idle = board[board["verdict"] == "not run"]
     assert idle["why"].str.len().min() > 10
     assert idle["ours"].isna().all()
+    assert idle["p"].isna().all()
+    assert idle["holm"].isna().all()
     open_claims = idle[idle["why"].str.startswith("no records")]
     names = "c02-gain-top1 c02-gain-top5 c08-original c08-modern c14-top1 c14-top5 c14-overfit "
     names += "c21-overfit c23 c25-overfit c26"
@@ -116,85 +113,58 @@ def test_scoreboard_from_records(pooling_records, tmp_path):
     row = board.loc["c14-top1"]
     wanted = pytest.approx([-0.004, -0.006484, -0.001516], abs=1e-6)
     assert [row["ours"], row["low"], row["high"]] == wanted
-    assert (row["n"], row["verdict"]) == (3, "direction")  # scaled, at best direction
-    assert board.loc["c14-top5", "verdict"] == "unclear"  # no difference in any seed
+    assert (row["n"], row["agree"], row["measured"]) == (3, 3, "-0.004")
+    assert row["verdict"] == "direction"  # scaled, though -0.004 is what the paper prints
+    assert board.loc["c14-top5", "verdict"] == "negligible"  # no difference in any seed
     assert board.loc["c14-overfit", "ours"] == pytest.approx(-0.004)  # equal training errors
     assert board.loc["c14-overfit", "verdict"] == "direction"
     assert board.loc["c02-gain-top1", "ours"] == pytest.approx(0.290 - 0.300)
     assert set(board["verdict"]) <= set(verdicts.WORDS)
+    # p: t = 0.004 * sqrt(3) / 0.001, two degrees of freedom: 1 - t / sqrt(t^2 + 2)
+    t = 4 * 3**0.5
+    assert row["p"] == pytest.approx(1 - t / (t * t + 2) ** 0.5)
+    # nine primary rows; the ten-patch gain is the same in each seed, so its p is 0: it goes first
+    assert row["holm"] == pytest.approx(8 * row["p"])
+    assert board.loc["c02-gain-top1", "holm"] == pytest.approx(0, abs=1e-12)
+    assert board["holm"].notna().sum() == 2
 
 
-def test_part_of_the_seeds_is_an_error_not_a_choice(pooling_records, tmp_path):
-    for record in pooling_records[1:]:
-        record.save(tmp_path)
-    with pytest.raises(RecordError, match=r"no record .*overlap-seed0.json; make it with"):
-        claims.scoreboard(tmp_path)
+def test_holm_is_over_the_primary_rows_alone(ledger):
+    some = [("c14-top1", 0.01), ("c14-top5", 0.001), ("c23", 0.02), ("c26", None)]
+    rows = claims.corrected([(ledger[name], Verdict("unclear", p=p)) for name, p in some])
+    assert [found.holm for _, found in rows] == [pytest.approx(0.03), None, 0.04, None]
 
 
-def test_verdicts_from_runs(ledger, pooling_records, make_record):
-    claim = ledger["c14-top1"]
-    strange = make_record("s34-pooling", "another-arm", 0)
-    assert claims.verdict(claim, [*pooling_records, strange]).n == 3
-    with pytest.raises(ValueError, match=r"unpaired seeds: \[0, 1, 2\] against \[0, 1\]"):
-        claims.verdict(claim, pooling_records[:5])
-    pooling_records[0].config["data"] = "embedded"
-    assert claims.verdict(claim, pooling_records).word == "no verdict"
-    with pytest.raises(ValueError, match=r"no claim 'c99' in claims\.csv"):
-        claims.get("c99")
-
-
-@pytest.mark.parametrize(
-    ("row", "column", "value", "text"),
-    [
-        ("c01-top1", "unit", "percent", "wanted one of error, difference, .*, got 'percent'"),
-        ("c01-top1", "paper_value", "37.5", r"wanted 0 to 1 \(error\), got '37.5'"),
-        ("c01-top1", "code_value", "nan", r"wanted 0 to 1 \(error\), got 'nan'"),
-        ("c14-top1", "paper_value", "-1.5", r"wanted -1 to 1 \(difference\)"),
-        ("c14-top1", "paper_value", "many", "wanted a number or nothing, got 'many'"),
-        ("c14-top1", "paper_value", "", "wanted a number, or an expected_sign"),
-        ("c14-top1", "page", "9-none", "wanted the name of a page in book/, got '9-none'"),
-        ("c14-top1", "experiment", "s99", "wanted one of s31-relu-original-sweep, .*, got 's99'"),
-        ("c14-top1", "arm", "", "wanted one of overlap, non-overlap, got ''"),
-        ("c14-top1", "versus", "tanh", "wanted one of overlap, non-overlap, got 'tanh'"),
-        ("c14-top1", "versus", "", "wanted one of overlap, non-overlap, got ''"),
-        ("c14-top1", "compare", "minus", "wanted one of difference, ratio, .*, got 'minus'"),
-        ("c14-top1", "setting", "huge", "wanted full, scaled, arithmetic or nothing, got 'huge'"),
-        ("c14-overfit", "expected_sign", "+", "wanted -1, 1 or nothing, got '\\+'"),
-        ("c15-layers", "metric", "flops", "wanted a metric of arithmetic.py, got 'flops'"),
-        ("c15-layers", "metric", "", "wanted a metric of arithmetic.py, got ''"),
-        ("c15-layers", "arm", "alexnett", "wanted .*, got 'alexnett'"),
-        ("c15-layers", "precision", "", "wanted a number, got ''"),
-        ("c15-layers", "precision", "one", "wanted a number or nothing, got 'one'"),
-        ("c03-sift-top1", "reason", "", "wanted why it is not run, got ''"),
-        ("c03-sift-top1", "reason", 'x",y', None),  # a comma within quotes is no mistake
-    ],
-)
-def test_a_wrong_cell_is_named(changed, row, column, value, text):
-    file = changed(row, column, value)
-    if text is None:
-        assert {c.claim_id: c for c in claims.load_claims(file)}[row].reason == value
-        return
-    with pytest.raises(ClaimError, match=f"^row {row}, column {column}: {text}"):
-        claims.load_claims(file)
+def test_the_command_line_says_what_is_only_a_bound(capsys):
+    assert cli.main(["scoreboard", "--decided"]) == 0
+    [line] = [t for t in capsys.readouterr().out.splitlines() if "c08-original" in t]
+    # tanh was cut off after 20 epochs, ReLU took 5.5 to 6.6 of them
+    assert ">= 3.51" in line
+    [row] = [t for t in claims.scoreboard().itertuples() if t.claim == "c08-original"]
+    assert row.measured == f">= {row.ours:.6g}"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "text"),
-    [
-        ("c02-top5,", "c02-top1,", "row c02-top1, column claim_id: there are two of it"),
-        ("c11,", ",", "row , column claim_id: wanted a name, got ''"),
-        (
-            "accelerators of the kind",
-            "more, or so",
-            "row c11, column reason: wanted as many fields",
-        ),
-        ("c20,4,§4,", "c20,§4,", "row c20, column reason: wanted as many fields as columns"),
-        ("claim_id,section", "claim,section", r"columns are \['claim', .*, wanted \['claim_id'"),
-    ],
+    ("bound", "text", "shown"), [("lower", ">= 3", "≥ 3.00×"), ("upper", "<= 3", "≤ 3.00×")]
 )
-def test_a_wrong_table_is_named(tmp_path, old, new, text):
-    whole = claims.FILE.read_text(encoding="utf-8")
-    assert whole.count(old) == 1
-    (tmp_path / "claims.csv").write_text(whole.replace(old, new), encoding="utf-8")
-    with pytest.raises(ClaimError, match=text):
-        claims.load_claims(tmp_path / "claims.csv")
+def test_a_lower_bound_is_not_an_upper_one(bound, text, shown):
+    found = Verdict("unclear", 3.0, n=3, bound=bound)
+    assert found.measured == text
+    assert tables.show_ours(found, "ratio").startswith(f"{shown}<br><small>no interval, n = 3")
+
+
+def test_the_landing_page_counts_what_is_decided():
+    words = [found.word for _, found in claims.judged()]
+    answers = "match direction smaller negligible opposite".split() + ["gap only", "paper is off"]
+    decided = sum(words.count(word) for word in answers)
+    text = ledger_tables.landing().data
+    assert f"which print 75 figures. {decided} of the figures are decided" in text
+    for word in set(words):
+        assert f"{tables.badge(word)} <b>{words.count(word)}</b>" in text
+
+
+def test_the_ledger_shows_notes_and_stability():
+    text = ledger_tables.ledger().data
+    assert text.count("the images are JPEG copies of CIFAR-10 (D6)") == 2
+    assert "3 of 3 seeds have the paper&#x27;s sign; leaving one out: " in text
+    assert "over all primary rows " in text

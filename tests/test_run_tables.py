@@ -1,5 +1,6 @@
 """What the lines and tables about runs say, against the records themselves."""
 
+import math
 import re
 
 import numpy as np
@@ -46,15 +47,72 @@ def test_errors_are_means_over_the_seeds():
 
 
 @pytest.mark.parametrize(
-    ("bound", "text"),
+    ("low", "high", "bound", "text"),
     [
-        ("", "95 %: 2.00× to 4.00×"), ("lower", "95 %: from 2.00×, no upper end"),
-        ("upper", "95 %: up to 4.00×, no lower end"), ("none", "no interval"),
+        (2.0, 4.0, "", "95 %: 2.00× to 4.00×"),
+        (2.0, math.inf, "lower", "95 %: from 2.00×, no upper end"),
+        (0.0, 4.0, "upper", "95 %: up to 4.00×, no lower end"),
+        (0.0, math.inf, "none", "no end on either side"),
+        (2.0, 4.0, "lower", "95 %: 2.00× to 4.00×"),  # the median is a bound, its ends are not
     ],
-)  # fmt: skip
-def test_a_bound_has_one_end(bound, text):
-    found = verdicts.Verdict("direction", 3.0, 2.0, 4.0, 3, bound)
+)
+def test_a_bound_has_one_end(low, high, bound, text):
+    found = verdicts.Verdict("direction", 3.0, low, high, 3, bound)
     assert text in tables.show_ours(found, "ratio")
+
+
+def test_the_line_of_origin_names_every_machine(pooling_records):
+    for record in pooling_records[:2]:
+        record.provenance.update(cpu="Another", versions={"torch": "2.0"})
+    pooling_records[5].provenance["accelerator"] = "A GPU"
+    text = tables.provenance(pooling_records)
+    # 36 seconds each
+    assert "0.02 hours of one Another core and 0.03 hours of one A Processor core and" in text
+    assert "and 0.01 hours of one A GPU, torch 2.0, ?." in text
+    pooling_records[0].provenance.clear()  # says nothing of itself, and is still counted
+    assert "6 runs on cifar10-jpeg, 2026-11-24 to no date, commit 012345678, no commit" in (
+        tables.provenance(pooling_records)
+    )
+
+
+def test_a_table_counts_the_runs_that_its_claims_rest_on():
+    mixed = [*committed("s4-ablations"), *committed("s34-pooling")]
+    alone = tables.measured("c14", committed("s34-pooling")).data
+    assert tables.measured("c14", mixed).data == alone
+    assert "6 runs on cifar10-jpeg" in alone
+    assert "6 runs on cifar10-jpeg" in tables.measured("c23", mixed).data  # of 15
+    nothing = tables.measured("c14", committed("s4-ablations")).data
+    assert "Nothing was run here." in nothing
+    assert "not run" in nothing
+
+
+def test_the_setting_is_that_of_all_runs():
+    runs = [*committed("s34-pooling"), *committed("s31-relu-original")]
+    text = run_tables.setting(runs)
+    assert "He or Xavier start (D2) or 2012 start, standardised pixels (D2) or raw pixels" in text
+    assert "10 or 20 epochs at a rate of 0.01 or 0.003 or 0.03, divided by ten after 8 " in text
+    assert "after 8 epochs or never divided; seeds 0, 1, 2." in text
+    assert "0.003; seeds" in run_tables.setting([r for r in runs if r.config["lr"] == 0.003])
+
+
+def test_a_diverged_run_has_no_part_in_a_mean(make_record):
+    runs = [
+        make_record(seed=s, top1_error=e, errors=(0.9, 0.2), diverged=s == 2)
+        for s, e in enumerate((0.3, 0.4, 0.9))
+    ]
+    text = plain(run_tables.errors(runs))
+    assert " 35.00 %" in text
+    assert " 2, 1 diverged " in text
+    table = plain(run_tables.epochs_table(runs))
+    assert "0.9, 0.9, diverged" in table
+    assert "median at least 0.9" in table
+
+
+def test_a_column_of_epochs_says_what_was_cut_off(make_record):
+    runs = [make_record(seed=s, errors=(0.9, e)) for s, e in enumerate((0.2, 0.3, 0.3))]
+    table = plain(run_tables.epochs_table(runs))
+    assert "0.9, &gt; 20, &gt; 20" in table
+    assert "median at least 20.0" in table
 
 
 def test_words_of_the_paper_stand_where_it_prints_no_plain_figure():
