@@ -155,7 +155,15 @@ def test_a_lower_bound_is_not_an_upper_one(bound, text, shown):
 
 def test_the_landing_page_counts_what_is_decided():
     words = [found.word for _, found in claims.judged()]
-    answers = "match direction smaller negligible opposite".split() + ["gap only", "paper is off"]
+    answers = [
+        "match",
+        "direction",
+        "smaller",
+        "negligible",
+        "opposite",
+        "gap only",
+        "paper is off",
+    ]
     decided = sum(words.count(word) for word in answers)
     text = ledger_tables.landing().data
     assert f"which print 75 figures. {decided} of the figures are decided" in text

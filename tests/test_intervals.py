@@ -1,4 +1,4 @@
-"""Intervals by hand. Student's t at 97.5 %: 4.303 for n = 3, 2.776 for n = 5 (any printed table)."""
+"""Intervals by hand. Student's t at 97.5 %: 4.303 for n = 3, 2.776 for n = 5 (printed tables)."""
 
 import itertools
 import math

@@ -230,7 +230,7 @@ def by_the_book(values, paper, sign, scaled, ratio):
     if size:
         return "smaller" if hi < size else "unclear"
     inner = test.confidence_interval(0.90)
-    if not ratio and -0.005 <= inner.low and inner.high <= 0.005:
+    if not ratio and max(-inner.low, inner.high) <= 0.005:
         return "negligible"
     return "unclear"
 
@@ -327,7 +327,8 @@ def test_a_run_that_never_got_there_leaves_a_bound(make_record, arm, versus, lea
         (659_272, "650,000", "paper is off", "659,272"),
         (290_400, "253440", "paper is off", "290,400"), (2178, "2048", "paper is off", "2,178"),
         (9.966, "10 bits", "match", "10"), (9.966, "10.0", "match", "10"),
-        (9.94, "10.0", "paper is off", "9.9"), (9, "8", "paper is off", "9"), (8, "8", "match", "8"),
+        (9.94, "10.0", "paper is off", "9.9"), (9, "8", "paper is off", "9"),
+        (8, "8", "match", "8"),
     ],
 )  # fmt: skip
 def test_an_exact_figure_is_rounded_to_the_last_printed_digit(ours, printed, word, rounded):
