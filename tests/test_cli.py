@@ -104,7 +104,7 @@ def test_scoreboard_counts(capsys):
     out = capsys.readouterr().out
     assert "c16-conv1" in out
     assert "c03-sift-top1" not in out
-    assert "paper is off: 3" in out
+    assert "paper is off: 5" in out
 
 
 @pytest.mark.parametrize(

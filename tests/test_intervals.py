@@ -73,6 +73,7 @@ def test_sign_p_values():
     assert intervals.sign_p_value([up] * 9 + [down]) == pytest.approx(2 * 11 / 1024)
     assert intervals.sign_p_value([up] * 9 + [open_]) == pytest.approx(2 * 11 / 1024)
     assert intervals.sign_p_value([up, down]) == 1
+    assert intervals.sign_p_value([(0, 0)] * 6) == 1
 
 
 def test_holm_by_hand():
