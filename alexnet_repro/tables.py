@@ -17,7 +17,7 @@ from alexnet_repro.records import RunRecord
 from alexnet_repro.verdicts import Verdict
 
 GLYPHS = {
-    "match": "✓", "direction": "↗", "smaller": "<", "negligible": "≈", "gap only": "◐",
+    "match": "✓", "direction": "↗", "smaller": "⌄", "negligible": "≈", "gap only": "◐",
     "opposite": "✕", "unclear": "?", "not in regime": "⊘", "definition": "≡", "paper is off": "≠",
     "not run": "○", "no verdict": "–",
 }  # fmt: skip

@@ -35,6 +35,7 @@ NEAR = [6 / 1.1, 6, 6 * 1.1]
         (WIDE, -0.004, "unclear"),
         ([-0.0001, 0.0, 0.0001], -0.004, "smaller"),  # +- 0.000248 holds 0 and not 0.004
         ([0.0, 0.001, 0.002], -0.004, "smaller"),  # -0.0015 to 0.0035, the paper's side is below 0
+        ([0.0, 0.0, 0.0], -0.004, "smaller"),  # an interval of nothing excludes nothing
         ([-0.004], -0.004, "unclear"),  # one seed
     ],
 )
@@ -55,6 +56,7 @@ def test_ratios_are_judged_on_their_logarithms():
     assert found.word == "direction"  # holds 6, but 4 to 9 does not hold the interval
     assert judge(NEAR, paper=6, ratio=True).word == "match"
     assert judge(NEAR, paper=7.2, ratio=True).word == "direction"  # 7.2 / 1.5 = 4.8 > 4.735
+    assert judge(NEAR, paper=4.8, ratio=True).word == "direction"  # 4.8 * 1.5 = 7.2 < 7.603
     assert judge([1 / r for r in RATIOS], paper=6, ratio=True).word == "opposite"
     assert judge([0.9, 1, 1.1], paper=6, ratio=True).word == "smaller"
     assert judge([1, 2, 4], paper=6, ratio=True).word == "unclear"  # 0.36 to 11.2
@@ -69,7 +71,9 @@ def test_a_scaled_row_is_never_compared_with_the_printed_size():
     assert judge(WIDE, paper=-0.004, scaled=True).word == "unclear"
     small = [-0.0001, 0.0, 0.0001]
     assert judge(small, paper=-0.004, scaled=True).word == "negligible"  # and not smaller
-    assert judge([0.9, 1, 1.1], paper=6, ratio=True, scaled=True).word == "unclear"
+    assert judge([0.0, 0.0], paper=-0.004, scaled=True).word == "negligible"
+    # half a point is nothing that a ratio could lie within
+    assert judge([0.999, 1, 1.001], paper=6, ratio=True, scaled=True).word == "unclear"
 
 
 def test_negligible_wants_the_90_percent_interval_within_half_a_point():
@@ -368,6 +372,7 @@ def test_every_word_has_a_meaning_a_glyph_and_a_case(make_record, pooling_record
     earned = {v.word for v in found} | {"not in regime"}  # tests/test_evidence.py
     assert list(tables.GLYPHS) == list(verdicts.WORDS)
     assert len(set(tables.GLYPHS.values())) == len(verdicts.WORDS)
+    assert not set("<>&") & set("".join(tables.GLYPHS.values()))  # they stand in HTML as they are
     assert earned == set(verdicts.MEANING)
     assert set(verdicts.DECIDED) < set(verdicts.WORDS)
     for word in ("unclear", "not in regime", "definition", "not run", "no verdict"):
