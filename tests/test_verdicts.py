@@ -130,6 +130,7 @@ def test_runs_that_were_cut_off_are_judged_by_rank():
     assert judge([(0, 0.5)] * 6, paper=6, ratio=True).bound == "upper"
     both = judge([(0, INF)] * 6, paper=6, ratio=True)
     assert (both.word, both.ours, both.bound) == ("unclear", None, "none")
+    assert both.agree == 0  # none is known to lie on the paper's side
 
 
 def test_a_bound_on_the_wrong_side_shows_nothing():
