@@ -8,7 +8,7 @@ import html
 import io
 import re
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -18,7 +18,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alexnet_repro import experiments, figures, records
+from alexnet_repro import experiments, figures, records, tables, verdicts
 from alexnet_repro.errors import InputError
 from alexnet_repro.records import RunRecord
 
@@ -50,6 +50,23 @@ def parameters(page_globals: dict[str, Any]) -> dict[str, Any]:
     if given["mode"] not in experiments.MODES:
         raise InputError(f"mode wants one of {', '.join(experiments.MODES)}, got {given['mode']!r}")
     return given
+
+
+def glue(values: Mapping[str, str]) -> None:
+    """Make texts known to the page, whose prose then has them as {glue:text}`name`."""
+    from myst_nb import glue
+
+    for name, text in values.items():
+        glue(name, text, display=False)
+
+
+def legend() -> HTML:
+    """Every word that a verdict can have, as it is shown, and what it means."""
+    rows = [
+        {"verdict": tables.badge(word), "meaning": html.escape(meaning)}
+        for word, meaning in verdicts.MEANING.items()
+    ]
+    return HTML(tables.table(rows, "The words of a verdict"))
 
 
 def figure(ax: Axes, name: str, alt: str, data: pd.DataFrame, caption: str) -> HTML:
