@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from alexnet_repro import accelerator_tables, performance, records
+from alexnet_repro import accelerator_tables, performance, performance_prose, records
 
 NAMES = ["lrn", "train_step", "epoch", "augment", "jpeg", "ten_crop", "start_up", "seeds"]
 
@@ -137,3 +137,79 @@ def test_with_one_the_hours_the_limits_and_the_cost_of_the_norms_are_worked_out(
 def test_a_missing_record_names_the_command(tmp_path):
     with pytest.raises(records.RecordError, match="make it with `make bench`"):
         performance.load("lrn", tmp_path)
+
+
+def _medians(name, chosen):
+    rows = performance.load(name)["rows"]
+    return [
+        sorted(stock / ours for ours, stock in row["seconds"])[len(row["seconds"]) // 2]
+        for row in rows
+        if chosen(row)
+    ]
+
+
+def test_sentences_follow_from_the_pairs():
+    said = performance_prose.sentences()
+    native = _medians("lrn", lambda r: r["row"].endswith("native"))
+    compiled = _medians(
+        "lrn", lambda r: r["row"].endswith("compiled") and "torch.nn" in r["against"]
+    )
+    eager = _medians("lrn", lambda r: r["row"].endswith("eager"))
+    assert said["lrn_native"] == f"{min(native):.1f} to {max(native):.1f}"
+    assert said["lrn_compiled"] == f"{min(compiled):.1f} to {max(compiled):.1f}"
+    every = [*native, *compiled, *eager]
+    assert said["lrn_all"] == f"{min(every):.1f} to {max(every):.1f}"
+    assert (
+        said["compiled_step"]
+        == f"{_medians('train_step', lambda r: 'eager' in r['against'])[0]:.2f}"
+    )
+    assert said["many_seeds"] == f"{_medians('seeds', lambda r: True)[0]:.2f}"
+    for net, key in (("18pct", "small"), ("alexnet", "full")):
+        for change, name in (("bf16", "bf16"), ("update in one pass", "update")):
+            (ratio,) = _medians(
+                "changes", lambda r, n=net, c=change: (r["net"], r["change"]) == (n, c)
+            )
+            assert said[f"{name}_{key}"] == f"{ratio:.2f}"
+
+
+def test_norms_in_native_code_are_said_to_earn_their_place_where_they_reach_the_goal():
+    said = performance_prose.sentences()
+    for net in ("mini-alexnet", "18pct", "alexnet"):
+        (row,) = [r for r in performance.load("train_step")["rows"] if f"of {net}, " in r["row"]]
+        place = "norms_earn" if row["median"] >= row["ship"] else "norms_not"
+        assert f"{net} ({row['median']:.2f})" in said[place].split(", ")
+
+
+def test_floors_and_parts_of_a_step():
+    said = performance_prose.sentences()
+    rows = performance.load("breakdown")["rows"]
+
+    def total(net, precision, start, *times):
+        mine = [r for r in rows if (r["net"], r["precision"]) == (net, precision)]
+        return sum(r[t] for r in mine for t in times if r["part"].startswith(start))
+
+    for start, key in (("conv", "conv_floor"), ("fc", "fc_floor")):
+        both = total("alexnet", "fp32", start, "forward", "backward")
+        assert said[key] == f"{both / total('alexnet', 'fp32', start, 'floor'):.2f}"
+    for start in ("pool", "norm"):
+        times = [1e3 * total("18pct", p, start, "forward", "backward") for p in ("fp32", "bf16")]
+        assert said[start] == f"{times[0]:.1f} ms in 32-bit numbers and {times[1]:.1f}"
+
+
+def test_powers_of_growth_are_those_of_the_size(tmp_path):
+    rows = [
+        {
+            "what": f"LRN, {name} (x)",
+            "x": x,
+            "seconds": max(1e-3, scale * x**power),
+            "memory": 2**20,
+        }
+        for name, power, scale in (("batch", 1, 1e-3), ("channels", 1.5, 1e-3), ("side", 2, 1e-4))
+        for x in (1, 2, 4, 8, 16, 32)
+    ]
+    origin = performance.load("growth")["provenance"]
+    (tmp_path / "growth.json").write_text(json.dumps({"provenance": origin, "rows": rows}))
+    said = performance_prose._growth(tmp_path)
+    powers = [said[f"power_{n}"] for n in ("batch", "channels", "side")]
+    assert powers == ["1.0", "1.5", "2.0"]
+    assert said["least"] == "1"

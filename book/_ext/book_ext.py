@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import html
 from pathlib import Path
 
 from alexnet_repro import records
 
 
 def _digest() -> str:
-    """sha256 over everything that a page's numbers can depend on."""
+    """sha256 over everything that a page's numbers can depend on: library, records, curves."""
     digest = hashlib.sha256(records.code_digest().encode())
-    for path in sorted(records.RUNS.glob("*/*.json")):
-        digest.update(path.name.encode() + path.read_bytes())
+    for path in sorted(p for p in records.RUNS.rglob("*") if p.suffix in (".json", ".csv")):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(records.RUNS)} {content}\n".encode())
     return digest.hexdigest()
 
 
@@ -28,7 +30,7 @@ def outdated(app, env, added, changed, removed) -> list[str]:
     """Run every notebook page again when a record or the library has changed."""
     now, before = _digest(), getattr(env, "alexnet_digest", None)
     env.alexnet_digest = now
-    if before in (None, now):
+    if before == now:
         return []
     return [name for name in env.found_docs if Path(env.doc2path(name)).suffix == ".ipynb"]
 
@@ -45,10 +47,12 @@ def page(app, pagename, templatename, context, doctree) -> None:
         from docutils import nodes
 
         first = next(iter(doctree.findall(nodes.paragraph)), None)
-        text = first.astext().replace('"', "'")[:200] if first is not None else ""
+        title = app.env.titles[pagename].astext()  # the context's has tags and entities in it
+        text = first.astext()[:200] if first is not None else ""
+        title, text = html.escape(title), html.escape(text)
         context["metatags"] = context.get("metatags", "") + (
             f'<meta property="og:type" content="article"><meta property="og:title" '
-            f'content="{context.get("title", "")}"><meta name="description" content="{text}">'
+            f'content="{title}"><meta name="description" content="{text}">'
         )
 
 
