@@ -117,8 +117,10 @@ def test_small_sentences_by_hand():
     assert prose.two_processes(pair) == "2e-15"
     moved = pd.DataFrame({"pooling": ["x", "y", "x"], "shift": [1, 1, 2], "change": [0.5, 0.25, 9]})
     assert prose.pooling(moved) == "0.25 (y), 0.50 (x)"
-    views = pd.DataFrame({"what": ["mean of the outputs", "softmax of the mean score"],
-                          "class A": [0.2, 0.5], "class B": [0.8, 0], "class C": [0, 0.6]})  # fmt: skip
+    what = ["mean of the outputs", "softmax of the mean score"]
+    views = pd.DataFrame(
+        {"what": what, "class A": [0.2, 0.5], "class B": [0.8, 0], "class C": [0, 0.6]}
+    )
     assert prose.averages(views) == {"outputs": "B", "scores": "C"}
     drawn = pd.DataFrame({"draws": ["each image"] * 2 + ["32 images"] * 2, "top": [1, 1, 2, 2],
                           "left": [1, 2, 3, 3], "flip": [True, True, False, False]})  # fmt: skip
