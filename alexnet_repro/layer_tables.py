@@ -117,7 +117,8 @@ def peers_table() -> HTML:
                 "top-1 / top-5 accuracy, %": html.escape(found["accuracy"]),
             }
         )
-    caption = "The paper, and six nets that are called AlexNet (theirs, where it differs)"
+    others = len(rows) - 1
+    caption = f"The paper, and {others} nets that are called AlexNet (theirs, where it differs)"
     return HTML(table(rows, caption, right=("parameters",)))
 
 

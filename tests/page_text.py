@@ -1,6 +1,6 @@
 """Every page's text as a reader gets it, by running its cells here, without Sphinx or a kernel.
 
-`python page_text.py FOLDER` prints JSON: page -> [what is typed, what is shown]. Typed: markdown
+`python page_text.py FOLDER [PARAMETERS [PAGE ...]]` prints JSON: page -> [what is typed, what is shown]. Typed: markdown
 without glued places, and the strings in the code. Shown: markdown with them filled in, and outputs.
 FOLDER holds book/, alexnet_repro/ and runs/; nothing of another checkout is read.
 """
@@ -37,10 +37,13 @@ def show(*things, raw=False, metadata=None, **_):
             TEXTS.append(plain(getattr(thing, "data", None) or str(thing)))
 
 
-def run(code: list[str]) -> None:
+def run(code: list[str], parameters: dict) -> None:
     """Run a page's cells in one namespace; TEXTS and GLUE are then what it shows and glues."""
     TEXTS.clear(), GLUE.clear()
     names: dict = {"__name__": "__main__"}
+    defaults, *code = code
+    exec(defaults, names)
+    names.update(parameters)
     for cell in code:
         tree = ast.parse(cell)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -49,7 +52,7 @@ def run(code: list[str]) -> None:
             show(eval(compile(ast.Expression(last.value), "page", "eval"), names))
 
 
-def page(path: Path) -> tuple[str, str]:
+def page(path: Path, parameters: dict) -> tuple[str, str]:
     """What is typed in a page and what it shows."""
     if path.suffix == ".md":
         return path.read_text(), path.read_text()
@@ -58,7 +61,7 @@ def page(path: Path) -> tuple[str, str]:
     text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     strings = [n.value for cell in code for n in ast.walk(ast.parse(cell))
                if isinstance(n, ast.Constant) and isinstance(n.value, str)]  # fmt: skip
-    run(code)
+    run(code, parameters)
     filled = GLUED.sub(lambda m: GLUE[m[1]], text)
     return "\n".join([GLUED.sub(" ", text), *strings]), "\n".join([filled, *TEXTS])
 
@@ -70,7 +73,9 @@ if __name__ == "__main__":
 
     IPython.display.display = show
     pages = sorted(p for p in (root / "book").iterdir() if p.suffix in (".ipynb", ".md"))
+    pages = [p for p in pages if p.stem in sys.argv[3:] or not sys.argv[3:]]
     import alexnet_repro
 
     assert Path(alexnet_repro.__file__).is_relative_to(root)
-    print(json.dumps({p.stem: page(p) for p in pages}))
+    given = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    print(json.dumps({p.stem: page(p, given) for p in pages}))
