@@ -1,8 +1,8 @@
 """Every page's text as a reader gets it, by running its cells here, without Sphinx or a kernel.
 
-`python page_text.py FOLDER [PARAMETERS [PAGE ...]]` prints JSON: page -> [what is typed, what is shown]. Typed: markdown
-without glued places, and the strings in the code. Shown: markdown with them filled in, and outputs.
-FOLDER holds book/, alexnet_repro/ and runs/; nothing of another checkout is read.
+`python page_text.py FOLDER [PARAMETERS [PAGE ...]]` prints JSON: page -> [typed, shown].
+Typed: markdown without glued places, and the strings in the code. Shown: markdown with them filled
+in, and outputs. FOLDER holds book/, alexnet_repro/ and runs/; nothing else is read.
 """
 
 import ast
