@@ -43,6 +43,20 @@ def test_every_counted_record_is_held_against_both(found):
     assert set(found.loc[found["swept"].notna(), "experiment"]) == swept & set(found["experiment"])
 
 
+def test_a_plan_that_was_changed_and_put_back_is_as_old_as_its_return(monkeypatch, tmp_path):
+    here = '[e]\nseeds = [0]\npreset.lr = 0.1\narms.a.net = "x"\narms.b.net = "y"\n'
+    then = here.replace("0.1", "0.2")
+    other = here.replace('"y"', '"z"')  # another arm's plan
+    versions = [("4", other), ("3", here), ("2", then), ("1", here)]
+    days = [(c, f"2026-01-0{c}T00:00:00+00:00", text) for c, text in versions]
+    (tmp_path / "experiments.toml").write_text(here)
+    monkeypatch.setattr(chronology.experiments, "FILE", tmp_path / "experiments.toml")
+    monkeypatch.setattr(chronology, "_versions", lambda: days)
+    assert chronology.plan_commit("e", "a")[0] == "3"
+    with pytest.raises(MissingError, match="no commit holds the plan of e, arm b, as it is"):
+        chronology.plan_commit("e", "b")
+
+
 def copy_with(found, name, root, **changes):
     """One counted record, at another time or from another commit, in a folder of its own."""
     experiment = experiments.get(name)

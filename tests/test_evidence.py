@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from alexnet_repro import claims, experiments, run_tables, tables
+from alexnet_repro import claims, experiments, run_tables, sets, tables
 
 COMMIT = "0123456789" * 4
 
@@ -154,6 +154,27 @@ def test_seeds_of_one_experiment_have_seen_the_same_images(make_record):
     assert lacks(claim, runs) == "no-norm seed 1 used other images than the runs before it"
     runs[4].metrics["test_images"] = 10_000
     assert lacks(claim, runs) == "no-norm seed 1 has 10,000 scored images, the set 50,000"
+
+
+def test_images_held_out_for_validation_are_counted(pooling_records, monkeypatch):
+    pooling = experiments.get("s34-pooling")
+    held_out = {"validation_images": 5_000, "plateau_patience": 2}
+    plan = dataclasses.replace(pooling, preset={**pooling.preset, **held_out})
+    monkeypatch.setattr(experiments, "get", lambda name: plan)
+    for record in pooling_records:
+        record.config.update(held_out)
+        record.metrics["train_images"] = 45_000
+    assert claims.verdict(claims.get("c14-top1"), pooling_records).word == "direction"
+    pooling_records[0].metrics["train_images"] = 50_000
+    why = claims.verdict(claims.get("c14-top1"), pooling_records).why
+    assert why == "overlap seed 0 has 55,000 training images, the set 50,000"
+
+
+def test_the_scored_split_is_test_or_else_val():
+    # ILSVRC-2010 has a public test set; that of 2012 was never released
+    scored = {name: sets.scored(known) for name, known in sets.KNOWN.items()}
+    assert (scored["ilsvrc-2010"], scored["ilsvrc-2012"]) == (150_000, 50_000)
+    assert scored["cifar10-jpeg"] == 10_000
 
 
 def test_an_arm_that_no_row_asks_for_is_held_to_the_same_images(make_record):

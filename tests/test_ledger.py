@@ -261,6 +261,16 @@ def test_the_nets_and_the_data_set_decide_what_is_scaled():
     assert not evidence.scaled(claims.get("c08-original"), experiments.get("s31-relu-original"))
 
 
+@pytest.mark.parametrize(
+    ("compare", "paper", "own", "sign"),
+    [("ratio", 6, 0, 1), ("ratio", 0.5, 0, -1), ("ratio", 1, -1, -1), ("difference", 0.5, 0, 1),
+     ("difference", -0.5, 0, -1), ("difference", 0, 1, 1), ("difference", None, -1, -1)],
+)  # fmt: skip
+def test_the_printed_size_has_the_sign(rows, compare, paper, own, sign):
+    claim = dataclasses.replace(rows["c23"], compare=compare, paper_value=paper, expected_sign=own)
+    assert claim.sign == sign
+
+
 def test_names_of_claims_are_those_of_the_ledger():
     assert claims.load_claims is ledger.load_claims
     with pytest.raises(ValueError, match=r"no claim 'c99' in claims\.csv"):
