@@ -138,8 +138,8 @@ class PaperDropout(nn.Module):
     """§4.2 Dropout as printed: a 0/1 mask in training, outputs times 1 - p in evaluation.
 
     torch.nn.Dropout is the inverted form: same expectation, weights on another scale. `generator`
-    (set by the training loop) draws the masks; None takes torch's global one. A `mask` that is set
-    is taken in place of a draw.
+    (set by the training loop) draws the masks where it lives, by default torch's global one on the
+    CPU: the device of the input decides nothing. A `mask` that is set is taken in place of a draw.
     """
 
     def __init__(self, p: float = 0.5) -> None:
@@ -152,7 +152,8 @@ class PaperDropout(nn.Module):
 
     def draw(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """A mask of that shape, bool: True is kept."""
-        return torch.rand(shape, generator=self.generator, device=device) >= self.p
+        source = "cpu" if self.generator is None else self.generator.device
+        return (torch.rand(shape, generator=self.generator, device=source) >= self.p).to(device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any float tensor -> the same shape and dtype."""

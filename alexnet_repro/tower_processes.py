@@ -138,7 +138,7 @@ def steps(
 
     scores: images N x 3 x S x S -> N x classes, through the net. Masks come from seed alone.
     """
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     for module in net.train().modules():
         if isinstance(module, PaperDropout):
             module.generator = generator

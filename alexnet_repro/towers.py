@@ -44,8 +44,8 @@ class TwoTowers(nn.Module):
     """§3.2 A two-column net as two modules on two devices that meet where the paper says.
 
     Weights are copied from the grouped net. Input N x 3 x S x S, output N x classes scores on
-    devices[0], the grouped net's but for rounding; a dropout generator must live on devices[0].
-    Raises ValueError for a net that does not divide in two, naming the layer, and as check_images.
+    devices[0], the grouped net's but for rounding. Raises ValueError for a net that does not
+    divide in two, naming the layer, and as check_images.
     """
 
     def __init__(self, net: PaperNet, devices: Sequence[str] = ("cpu", "cpu")) -> None:
