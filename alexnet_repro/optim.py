@@ -120,44 +120,35 @@ def set_rate(optimizer: torch.optim.Optimizer, lr: float, layer: str | None = No
         group["lr"] = lr * group["factor"]
 
 
-class DivideByTenOnPlateau:
-    """§5 Divide every learning rate by ten when the validation error stops improving.
+class Plateau:
+    """§5 Says when the rate is to be divided by ten: the validation error has stopped improving.
 
-    The paper did this by hand, three times. Here: when `patience` epochs in a row have not
+    The paper decided this by hand, three times. Here: when `patience` epochs in a row have not
     improved on the best error by more than min_improvement (a fraction), at most `drops` times.
-    The count starts anew after a drop. Raises ValueError for drops < 0 or patience < 1, and for an
-    error outside [0, 1].
+    The count starts anew after a drop. It sets no rate: `dropped` counts, and whoever owns the rate
+    divides by 10**dropped. Raises ValueError for drops < 0 or patience < 1, and for an error
+    outside [0, 1].
     """
 
-    def __init__(
-        self,
-        optimizer: torch.optim.Optimizer,
-        *,
-        drops: int = 3,
-        patience: int,
-        min_improvement: float,
-    ) -> None:
+    def __init__(self, *, drops: int = 3, patience: int, min_improvement: float) -> None:
         if drops < 0 or patience < 1 or min_improvement < 0:
             raise InputError(
-                f"DivideByTenOnPlateau wants drops >= 0, patience >= 1 and min_improvement >= 0, "
+                f"{type(self).__name__} wants drops >= 0, patience >= 1 and min_improvement >= 0, "
                 f"got {drops}, {patience}, {min_improvement}"
             )
-        self.optimizer = optimizer
         self.drops, self.patience, self.min_improvement = drops, patience, min_improvement
         self.best, self.waited, self.dropped = float("inf"), 0, 0
 
     def step(self, error: float) -> bool:
-        """Call after each epoch with the validation error, a fraction; True if the rate dropped."""
+        """Call after each epoch with the validation error, a fraction; True for a drop."""
         if not 0 <= error <= 1:
-            raise InputError(f"DivideByTenOnPlateau wants an error in [0, 1], got {error!r}")
+            raise InputError(f"{type(self).__name__} wants an error in [0, 1], got {error!r}")
         if error < self.best - self.min_improvement:
             self.best, self.waited = error, 0
             return False
         self.waited += 1
         if self.waited < self.patience or self.dropped == self.drops:
             return False
-        for group in self.optimizer.param_groups:
-            group["lr"] /= 10
         self.dropped, self.waited = self.dropped + 1, 0
         return True
 
@@ -169,3 +160,30 @@ class DivideByTenOnPlateau:
         """Go on from state_dict()."""
         self.best = float(state["best"])
         self.waited, self.dropped = int(state["waited"]), int(state["dropped"])
+
+
+class DivideByTenOnPlateau(Plateau):
+    """§5 Divide every learning rate by ten when the validation error stops improving.
+
+    For a loop in which nothing else sets the rates of the optimiser (train.py has fixed drops too,
+    and takes Plateau). Arguments, errors and state as Plateau.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        *,
+        drops: int = 3,
+        patience: int,
+        min_improvement: float,
+    ) -> None:
+        super().__init__(drops=drops, patience=patience, min_improvement=min_improvement)
+        self.optimizer = optimizer
+
+    def step(self, error: float) -> bool:
+        """Call after each epoch with the validation error, a fraction; True if the rate dropped."""
+        dropped = super().step(error)
+        if dropped:
+            for group in self.optimizer.param_groups:
+                group["lr"] /= 10
+        return dropped
