@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet_repro import augment, native
+from alexnet_repro import augment, native, routes
 from alexnet_repro.errors import InputError
 
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
@@ -56,6 +56,7 @@ def batch(
     # not channels last: writing that costs more here than the first convolution's own conversion
     out = torch.empty(n, c, crop_size, crop_size)
     kernel = native.library("batches")
+    routes.note("batches", "native" if kernel else "numpy")
     if kernel:
         arrays = [
             images.contiguous(), mean, shift, torch.tensor(divisors, dtype=torch.float32),

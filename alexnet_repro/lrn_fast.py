@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from alexnet_repro import lrn_compiled, lrn_native
+from alexnet_repro import lrn_compiled, lrn_native, routes
 from alexnet_repro.lrn_compiled import Windows, opposite
 
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
@@ -139,8 +139,12 @@ class _Norm(torch.autograd.Function):
             x, y, s = rows(a), rows(out), rows(scale)
             if path == "native" and lrn_native.takes(a, beta):
                 lrn_native.forward(x, y, s, windows, alpha, k)
-            elif path != "compiled" or not lrn_compiled.forward(x, y, s, windows, alpha, beta, k):
+                routes.note("norms", "native")
+            elif path == "compiled" and lrn_compiled.forward(x, y, s, windows, alpha, beta, k):
+                routes.note("norms", "compiled")
+            else:
                 _forward(x, y, s, windows, alpha, beta, k)
+                routes.note("norms", "eager")
         return out
 
     @staticmethod
@@ -154,8 +158,12 @@ class _Norm(torch.autograd.Function):
             windows, alpha, beta, path = opposite(ctx.windows), ctx.alpha, ctx.beta, ctx.path
             if path == "native" and lrn_native.takes(a, beta):
                 lrn_native.backward(x, g, s, y, windows, alpha)
-            elif path != "compiled" or not lrn_compiled.backward(x, g, s, y, windows, alpha, beta):
+                routes.note("norms", "native")
+            elif path == "compiled" and lrn_compiled.backward(x, g, s, y, windows, alpha, beta):
+                routes.note("norms", "compiled")
+            else:
                 _backward(x, g, s, y, windows, alpha, beta)
+                routes.note("norms", "eager")
         return out, *[None] * 6
 
 

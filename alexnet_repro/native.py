@@ -32,10 +32,23 @@ def library(name: str) -> ctypes.CDLL | None:
         return None
 
 
+def compiler() -> str:
+    """What the compiler says of itself, its first line; "" where there is none."""
+    try:
+        return _version().decode(errors="replace").partition("\n")[0].strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _version() -> bytes:
+    command = [os.environ.get("CXX", "g++"), "--version"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
 def _built(source: Path) -> Path:
     """Where the compiled library lies, after compiling it if need be."""
     compiler = os.environ.get("CXX", "g++")
-    version = subprocess.run([compiler, "--version"], check=True, capture_output=True).stdout
+    version = _version()
     digest = hashlib.sha256(source.read_bytes() + version + _processor())
     digest.update(" ".join([compiler, *FLAGS]).encode())
     try:

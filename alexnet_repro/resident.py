@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alexnet_repro import routes
 from alexnet_repro.augment import Draws, check_draws
 
 
@@ -40,6 +41,7 @@ def batch(
     """
     check_draws(draws, len(index), images.shape, crop_size)
     device = images.device
+    routes.note("batches", "device")
     place = torch.arange(crop_size, device=device)
     index, top, left, flip = (t.to(device) for t in (index, draws.top, draws.left, draws.flip))
     rows = top[:, None] + place

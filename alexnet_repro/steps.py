@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alexnet_repro import routes
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.model import evaluating
 
@@ -44,8 +45,12 @@ def loss_of(net: nn.Module, kind: str = "eager") -> Loss:
             for drop in drops:
                 drop.mask = None
 
+    def called(images: Tensor, labels: Tensor) -> Tensor:
+        routes.note("step", "eager")
+        return eager(images, labels)
+
     if kind == "eager":
-        return eager
+        return called
     on_gpu = next(net.parameters()).is_cuda
     program = torch.compile(eager, mode="reduce-overhead" if on_gpu else "default")
     broken: list[bool] = []
@@ -60,11 +65,14 @@ def loss_of(net: nn.Module, kind: str = "eager") -> Loss:
         if not broken:
             try:
                 torch.compiler.cudagraph_mark_step_begin()
-                return program(images, labels, masks)
+                loss = program(images, labels, masks)
+                routes.note("step", "compiled")
+                return loss
             except (RuntimeError, ImportError, OSError) as error:
                 broken.append(True)
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 log.warning("step: torch.compile failed, going on without it (%s)", reason[0])
+        routes.note("step", "eager (compile failed)")
         return eager(images, labels, masks)
 
     return compiled
