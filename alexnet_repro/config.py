@@ -9,7 +9,8 @@ from typing import Any
 
 from alexnet_repro.errors import InputError
 
-# Keys that say where a run computes, not what: two records may differ in them and still agree.
+# Keys that say where a run computes, not what: two records may differ in them and still agree but
+# for rounding. Nothing is drawn on a device (feeding.stream).
 EXECUTION_KEYS = ("step", "device", "threads")
 
 
@@ -96,7 +97,7 @@ class RunConfig:
         "eager", "forward and backward pass as calls or compiled", choices=("eager", "compiled")
     )
     device: str = _key("cpu", "torch device")
-    threads: int = _key(1, "torch threads", low=1)
+    threads: int = _key(1, "of torch", "threads", low=1)
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):

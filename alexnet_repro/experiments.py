@@ -6,7 +6,7 @@ No torch is imported here until something is trained.
 from __future__ import annotations
 
 import difflib
-import time
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from alexnet_repro.errors import InputError
 from alexnet_repro.experiment_file import check_seeds
 from alexnet_repro.records import RecordError, RunRecord
 
+log = logging.getLogger(__name__)
 FILE = Path(__file__).with_name("experiments.toml")
 SCRATCH = paths.SCRATCH
 MODES = ("load", "train", "smoke")
@@ -151,7 +152,7 @@ def run_or_load(
     """The runs of an experiment, in order of arm and seed.
 
     mode "load" reads committed records and never trains; "train" computes what is not already in
-    out_dir; "smoke" trains for seconds on the embedded data set (seed 0), which earns no verdict.
+    out_dir, and refuses what lies there from other code; "smoke" trains for seconds on the embedded data set (seed 0), which earns no verdict.
     epochs: another length than the experiment's (not with "load"). device: another torch device
     than the experiment's. out_dir: default .scratch/, never runs/; the rates that a sweep chose
     come from runs/ all the same. Raises ValueError for an unknown name, mode, arm or seed,
@@ -179,7 +180,9 @@ def run_or_load(
         config = experiment.config(arm, smoke=mode == "smoke")
         given = {"device": device, "epochs": epochs}
         config = config.replace(**{k: v for k, v in given.items() if v is not None})
-        found.append(compute(experiment, arm, seed, config, folder, data_root, quiet))
+        found.append(
+            compute(experiment, arm, seed, config, folder, data_root, quiet, this_code=True)
+        )
     return found
 
 
@@ -191,31 +194,34 @@ def compute(
     root: Path | str,
     data_root: Path | str | None = None,
     quiet: bool = False,
+    *,
+    this_code: bool = False,
 ) -> RunRecord:
-    """Train one run and save its record under root, or return the same run's record from there."""
+    """Train one run and save its record under root, or return the same run's record from there.
+
+    A record of other code is returned with a line of log; with this_code it is refused. Nothing is
+    overwritten: RecordError for a record of another configuration, too.
+    """
     path = records.record_path(experiment.name, arm, seed, root)
     if path.exists():
         old = RunRecord.load(path)
-        if RunConfig.from_dict(old.config).decides() == config.decides():
-            return old
-        raise RecordError(f"{path} holds another configuration; delete it to run this one")
+        if RunConfig.from_dict(old.config).decides() != config.decides():
+            raise RecordError(f"{path} holds another configuration; delete it to run this one")
+        if old.provenance.get("code_sha256") != records.code_digest():
+            commit = (old.provenance["git"]["commit"] or "no known commit")[:9]
+            text = f"{path} was trained under other code ({commit})"
+            if this_code:
+                raise RecordError(f"{text}; delete it to train again, or check that code out")
+            log.warning("%s; it stays as it is", text)
+        return old
     import pandas as pd
 
     from alexnet_repro.train import train
 
-    origin = records.provenance(config.device, config.threads)
-    began = time.perf_counter()
     checkpoint = Path(root) / ".checkpoints" / f"{experiment.name}-{arm}-seed{seed}.pt"
-    earlier = checkpoint.exists()
     result = train(config, seed, checkpoint=checkpoint, data_root=data_root, quiet=quiet)
-    origin |= {
-        "wall_seconds": round(time.perf_counter() - began, 1),
-        "resumed": earlier,  # the wall time is then that of the last part only
-        "peak_memory_bytes": records.peak_memory_bytes(),
-        "data_sha256": result.data_sha256,
-    }
     record = RunRecord(
-        experiment.name, arm, seed, config.to_dict(), result.metrics, origin,
+        experiment.name, arm, seed, config.to_dict(), result.metrics, result.provenance,
         pd.DataFrame(result.curve),
     )  # fmt: skip
     record.save(root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import warnings
 from dataclasses import dataclass, field, replace
@@ -12,13 +11,15 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from alexnet_repro import augment, augment_fast, checkpoints, data, model, resident
+from alexnet_repro import augment, augment_fast, checkpoints, data, feeding, model, resident
 from alexnet_repro.config import RunConfig
 from alexnet_repro.diagnose import StuckWarning, StuckWatch
 from alexnet_repro.errors import InputError
 from alexnet_repro.evaluate import View, evaluate
+from alexnet_repro.feeding import stream
+from alexnet_repro.history import History
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.optim import DivideByTenOnPlateau, PaperSGD, parameter_groups, set_rate
+from alexnet_repro.optim import PaperSGD, Plateau, parameter_groups, set_rate
 from alexnet_repro.steps import Loss, loss_of, set_tf32
 
 WATCH = 10  # updates between two looks at the loss
@@ -26,28 +27,32 @@ WATCH = 10  # updates between two looks at the loss
 
 @dataclass
 class Result:
-    """What a run leaves: final metrics, the curve's rows, the trained net, the data's checksum."""
+    """What a run leaves: metrics, the curve's rows, the net, where they come from."""
 
     metrics: dict[str, Any] = field(default_factory=dict)
     curve: list[dict[str, Any]] = field(default_factory=list)
     net: model.PaperNet | None = None
     data_sha256: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class _Run:
-    """What one epoch needs of a run."""
+    """What an epoch and a look at the net need of a run."""
 
     config: RunConfig
     seed: int
     net: model.PaperNet
     optimizer: PaperSGD
+    plateau: Plateau
     training: data.DataSet
+    test: data.DataSet
     view: View
     components: augment.RGBPCA | None
     watch: StuckWatch
     quiet: bool
     loss_of: Loss
+    result: Result
     held: torch.Tensor | None = None  # the training images, where they lie on the device
 
     @property
@@ -55,15 +60,10 @@ class _Run:
         """Training images that are not held out."""
         return len(self.training) - self.config.validation_images
 
-
-def stream(seed: int, purpose: str, epoch: int = 0, device: str = "cpu") -> torch.Generator:
-    """A generator that depends on seed, purpose and epoch alone.
-
-    Arms with the same seed see the same order and the same crops, and a resumed run draws what an
-    unbroken one would have drawn, with no generator state to save.
-    """
-    digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+    def score(self, images: data.DataSet, **options: Any) -> dict[str, float]:
+        """Evaluate in the precision of the training."""
+        autocast = self.config.precision == "bf16"
+        return evaluate(self.net, images, self.view, autocast=autocast, **options)
 
 
 def train(
@@ -77,21 +77,52 @@ def train(
     """§5 Train one net and score it on every image of the test split.
 
     checkpoint: file to go on from if it is there, rewritten after each epoch; the result equals an
-    unbroken run's bit for bit on the same machine, thread count and kind of step. A loss that is
-    not finite ends training: metrics["diverged"] is then True. Raises ValueError for a checkpoint
-    of another run.
+    unbroken run's bit for bit on the same machine, thread count and kind of step. A damaged one is
+    set aside. A loss that is not finite ends training: metrics["diverged"] is then True. Raises
+    ValueError for a checkpoint of another run or of other code.
     """
-    torch.set_num_threads(config.threads)
-    set_tf32(config.precision == "tf32")
+    with History(config.device, config.threads) as history:
+        run = _set_up(config, seed, data_root, quiet)
+        result, sums = run.result, run.result.data_sha256
+        identity = {
+            "config": config.decides(), "seed": seed, "data": sums,
+            "code": history.origin["code_sha256"],
+        }  # fmt: skip
+        parts = {
+            "net": run.net, "optimizer": run.optimizer, "plateau": run.plateau, "history": history,
+        }  # fmt: skip
+        start, saved = checkpoints.resume(checkpoint, identity, parts)
+        if saved:
+            result.curve, result.metrics = saved["curve"], saved["metrics"]
+            history.goes_on(start)
+        else:
+            _score(run, 0, 0, config.lr)
+        for epoch in range(start, config.epochs):
+            if _finished(result, config):
+                break
+            _train_epoch(run, epoch)
+            if checkpoint:
+                epochs = epoch + 1
+                checkpoints.save(checkpoint, identity, epochs, parts, result.curve, result.metrics)
+        _final_scores(run)
+        result.provenance = {**history.provenance(), "data_sha256": sums}
+    return result
+
+
+def _set_up(config: RunConfig, seed: int, data_root: Path | str | None, quiet: bool) -> _Run:
+    """Data, net and update rule, before the first update."""
+    _set_arithmetic(config)
     training = data.load(config.data, "train", data_root)
     test = data.load(config.data, data.scored_split(config.data, data_root), data_root)
+    if config.validation_images >= len(training):
+        raise InputError(
+            f"validation_images is {config.validation_images} of {len(training)} training images"
+        )
     view = View.of(
         training, config.crop, config.pixels == "standardised", config.device,
         mean_part=config.mean_part,
     )  # fmt: skip
-    components = None
-    if config.colour_noise != "none":
-        components = augment.RGBPCA.fit(training.images)
+    lit = config.colour_noise != "none"
     net = model.build(
         config.net,
         nonlinearity=config.nonlinearity,
@@ -105,93 +136,68 @@ def train(
         config.bias_lr_factor,
         by_layer=config.conv1_frozen_from > 0,
     )  # fmt: skip
-    optimizer = PaperSGD(groups, config.lr, config.momentum)
-    plateau = DivideByTenOnPlateau(
-        optimizer, patience=config.plateau_patience or 1, min_improvement=0.0
-    )
-    held_out = config.validation_images
-    if held_out >= len(training):
-        raise InputError(f"validation_images is {held_out} of {len(training)} training images")
-    watch = StuckWatch(len(training.classes))
-    run = _Run(
-        config, seed, net, optimizer, training, view, components, watch, quiet,
-        loss_of(net, config.step), resident.hold(training.images, view.device),
+    return _Run(
+        config, seed, net, PaperSGD(groups, config.lr, config.momentum),
+        Plateau(patience=config.plateau_patience or 1, min_improvement=0.0),
+        training, test, view, augment.RGBPCA.fit(training.images) if lit else None,
+        StuckWatch(len(training.classes)), quiet, loss_of(net, config.step),
+        Result(net=net, data_sha256={"train": training.sha256, test.split: test.sha256}),
+        resident.hold(training.images, view.device),
     )  # fmt: skip
-    result = Result(net=net, data_sha256={"train": training.sha256, test.split: test.sha256})
-    identity = {"config": config.decides(), "seed": seed, "data": result.data_sha256}
-    parts = {"net": net, "optimizer": optimizer, "plateau": plateau}
-    start, saved = checkpoints.resume(checkpoint, identity, parts)
-    if saved:
-        result.curve, result.metrics = saved["curve"], saved["metrics"]
-    else:
-        _score(result, run, 0, 0, config.lr)
 
-    for epoch in range(start, config.epochs):
-        if _finished(result, config):
-            break
-        drops = plateau.dropped + sum(epoch >= drop for drop in config.lr_drops)
-        lr = config.lr / 10**drops
-        set_rate(optimizer, lr)
-        if 0 < config.conv1_frozen_from <= epoch:
-            set_rate(optimizer, 0.0, "conv1")
-        if 0 < config.colour_noise_epochs <= epoch:
-            run.components = None
-        finite = _epoch(run, epoch)
-        steps = (epoch + 1) * -(-run.count // config.batch)
-        if held_out:
-            found = evaluate(net, _last(training, held_out), view)
-            result.curve.append(_row(steps, epoch + 1, "validation", found, lr))
-            plateau.step(found["top1_error"])
-        _score(result, run, epoch + 1, steps, lr)
-        if not (finite and math.isfinite(result.curve[-1]["loss"])):
-            result.metrics["diverged"] = True
-        if checkpoint:
-            checkpoints.save(checkpoint, identity, epoch + 1, parts, result.curve, result.metrics)
 
-    autocast = config.precision == "bf16"
-    last = evaluate(net, training, view, limit=run.count, autocast=autocast)
-    final = evaluate(net, test, view, autocast=autocast)
-    result.curve.append(_row(result.curve[-1]["step"], result.curve[-1]["epoch"], "test", final, 0))
-    result.metrics = {
-        "diverged": result.metrics.get("diverged", False),
-        "epochs": result.curve[-1]["epoch"],
-        "train_images": last["images"],
-        "test_images": final["images"],
-        **_named("train_", last),
-        **_named("", final),
-    }
-    if config.crop:
-        ten = evaluate(net, test, view, views=10, autocast=autocast)
-        result.metrics |= _named("ten_crop_", ten)
-    return result
+def _set_arithmetic(config: RunConfig) -> None:
+    """Threads, and what 32-bit products are on CUDA devices, for all that follows."""
+    torch.set_num_threads(config.threads)
+    set_tf32(config.precision == "tf32")
+
+
+def _train_epoch(run: _Run, epoch: int) -> None:
+    """Rates, one pass over the training split, and the rows of the curve after it."""
+    config, curve = run.config, run.result.curve
+    lr = _set_rates(run, epoch)
+    if 0 < config.colour_noise_epochs <= epoch:
+        run.components = None
+    finite = _epoch(run, epoch)
+    steps = (epoch + 1) * -(-run.count // config.batch)
+    if config.validation_images:
+        found = run.score(_last(run.training, config.validation_images))
+        curve.append(_row(steps, epoch + 1, "validation", found, lr))
+        run.plateau.step(found["top1_error"])
+    _score(run, epoch + 1, steps, lr)
+    if not (finite and math.isfinite(curve[-1]["loss"])):
+        run.result.metrics["diverged"] = True
+
+
+def _set_rates(run: _Run, epoch: int) -> float:
+    """§5 The one owner of the rate: set it for an epoch, and return that of the weights.
+
+    Divided by ten for each drop of the schedule and each that the plateau has counted so far.
+    """
+    config = run.config
+    drops = run.plateau.dropped + sum(epoch >= drop for drop in config.lr_drops)
+    lr = config.lr / 10**drops
+    set_rate(run.optimizer, lr)
+    if 0 < config.conv1_frozen_from <= epoch:
+        set_rate(run.optimizer, 0.0, "conv1")
+    return lr
 
 
 def _epoch(run: _Run, epoch: int) -> bool:
     """One pass over the training split in a fresh order; False if the loss stopped being finite."""
     config, net, seed = run.config, run.net, run.seed
     net.train()
-    masks = stream(seed, "dropout", epoch, config.device)
+    masks = stream(seed, "dropout", epoch)
     for module in net.modules():
         if isinstance(module, PaperDropout):
             module.generator = masks
-    order = torch.randperm(run.count, generator=stream(seed, "order", epoch))
-    crops, colours = stream(seed, "crops", epoch), stream(seed, "colours", epoch)
-
-    def batch(i: int) -> tuple[torch.Tensor, torch.Tensor]:
-        index = order[i : i + config.batch]
-        labels = torch.from_numpy(run.training.labels[index.numpy()]).to(run.view.device)
-        if run.held is not None:
-            images, index_there = run.held, index
-        else:
-            images, index_there = torch.from_numpy(run.training.images[index.numpy()]), None
-        seen = _seen(images, run.view, run.components, config, crops, colours, index_there)
-        return seen, labels
-
-    starts = range(0, len(order), config.batch)
+    batches = feeding.batches(
+        config, seed, epoch, run.training, run.count, run.view, run.components, run.held
+    )
     bar = tqdm(
-        augment_fast.supply(map(batch, starts), torch.device(run.view.device)),
+        augment_fast.supply(batches, torch.device(run.view.device)),
         f"epoch {epoch + 1}/{config.epochs}",
-        total=len(starts), unit="batch", disable=run.quiet, leave=False,
+        total=-(-run.count // config.batch), unit="batch", disable=run.quiet, leave=False,
     )  # fmt: skip
     loss = torch.zeros(())
     for i, (images, labels) in enumerate(bar):
@@ -200,46 +206,37 @@ def _epoch(run: _Run, epoch: int) -> bool:
         if i % 50 == 0 and not loss.isfinite():
             return False
         if i % WATCH == 0 and run.watch.update(loss.item(), WATCH):
-            warnings.warn(run.watch.message(net, images), StuckWarning, stacklevel=3)
+            warnings.warn(run.watch.message(net, images), StuckWarning, stacklevel=4)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         run.optimizer.step()
     return bool(loss.isfinite())
 
 
-def _seen(images, view, components, config, crops, colours, index=None) -> torch.Tensor:
-    """What the net sees of a training batch: cut, mirrored, centred, lit; on the view's device.
-
-    images: the batch (uint8), or, with index, all of them on the device.
-    """
-    n, side = len(images if index is None else index), images.shape[-1]
-    still = augment.center_draws(n, side, view.crop)
-    draws = still
-    if config.crop or config.flip:
-        draws = augment.draw_crops(
-            n, side, view.crop, crops, flip=config.flip, chunk=config.crop_chunk
-        )
-    if config.crop_position == "centre":
-        draws = augment.Draws(still.top, still.left, draws.flip)
-    mean = augment.matching_mean(view.whole.cpu(), draws, view.crop) if view.matching else view.mean
-    shift, divisors = None, () if view.scale == 1 else (view.scale,)
-    if components is not None:
-        reading = config.colour_noise
-        shift = components.shift(components.draw(n, colours), reading=reading).float()
-        divisors = ((augment.ORIGINAL_DIVISOR,) if reading == "original" else ()) + divisors
-    if index is not None:
-        return resident.batch(images, index, draws, view.crop, mean, shift=shift, divisors=divisors)
-    mean = mean.cpu()
-    x = augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
-    return x.to(view.device)
-
-
-def _score(result: Result, run: _Run, epoch: int, step: int, lr: float) -> None:
+def _score(run: _Run, epoch: int, step: int, lr: float) -> None:
     """Append the training error, measured by evaluation with the weights as they now are."""
     limit = min(run.config.train_eval_images or run.count, run.count)
-    bf16 = run.config.precision == "bf16"
-    found = evaluate(run.net, run.training, run.view, limit=limit, autocast=bf16)
-    result.curve.append(_row(step, epoch, "train", found, lr))
+    found = run.score(run.training, limit=limit)
+    run.result.curve.append(_row(step, epoch, "train", found, lr))
+
+
+def _final_scores(run: _Run) -> None:
+    """§6 The metrics: all training images, all test images, and ten crops where it saw crops."""
+    result = run.result
+    last, final = run.score(run.training, limit=run.count), run.score(run.test)
+    at = result.curve[-1]
+    result.curve.append(_row(at["step"], at["epoch"], "test", final, 0))
+    found = {**_named("train_", last), **_named("", final)}
+    if run.config.crop:
+        found |= _named("ten_crop_", run.score(run.test, views=10))
+    result.metrics = {
+        # a loss that is not finite, now or in training
+        "diverged": result.metrics.get("diverged", False) or None in found.values(),
+        "epochs": at["epoch"],
+        "train_images": last["images"],
+        "test_images": final["images"],
+        **found,
+    }
 
 
 def _last(training: data.DataSet, n: int) -> data.DataSet:

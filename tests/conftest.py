@@ -1,5 +1,6 @@
 """Helpers that several test files share."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -12,7 +13,20 @@ import pytest
 
 from alexnet_repro import experiments, native, sets
 from alexnet_repro.config import RunConfig
-from alexnet_repro.records import CURVE, RunRecord
+from alexnet_repro.records import CURVE, RunRecord, code_digest, content_sum
+
+
+def provenance():
+    """Where a record says that it comes from: this code, and no machine in particular."""
+    return {
+        "git": {"commit": "0123456789" * 4, "dirty": False},
+        "code_sha256": code_digest(),
+        "start_utc": "2026-11-24T20:00:00+00:00",
+        "wall_seconds": 36.0,
+        "cpu": "A Processor",
+        "versions": {"python": "3.11.7", "torch": "2.14.1"},
+        "data_sha256": dict(sets.KNOWN["cifar10-jpeg"].sha256),
+    }
 
 
 @pytest.fixture
@@ -23,17 +37,11 @@ def make_record():
         config = config or RunConfig(data="cifar10-jpeg", epochs=20)
         rows = [(10 * i, i, "train", 2.0, e, e / 2, 0.01) for i, e in enumerate(errors)]
         rows.append((*rows[-1][:2], "test", 2.0, 0.1, 0.0, 0.0))  # never a training error
-        counts = {"train_images": 50_000, "test_images": 10_000}
-        metrics = {"diverged": False, **counts, "train_top1_error": errors[-1], **metrics}
+        counts = {"epochs": len(errors) - 1, "train_images": 50_000, "test_images": 10_000}
+        scores = {"train_top1_error": errors[-1], "top1_error": 0.1}
+        metrics = {"diverged": False, **scores, **counts, **metrics}
         curve = pd.DataFrame(rows, columns=CURVE)
-        origin = {
-            "git": {"commit": "0123456789" * 4, "dirty": False},
-            "start_utc": "2026-11-24T20:00:00+00:00",
-            "wall_seconds": 36.0,
-            "cpu": "A Processor",
-            "data_sha256": dict(sets.KNOWN["cifar10-jpeg"].sha256),
-        }
-        return RunRecord(experiment, arm, seed, config.to_dict(), metrics, origin, curve)
+        return RunRecord(experiment, arm, seed, config.to_dict(), metrics, provenance(), curve)
 
     return make
 
@@ -72,9 +80,10 @@ def trained(monkeypatch, make_record):
 
     def train(config, seed, *, checkpoint, data_root, quiet):
         calls.append((config, seed))
-        curve = make_record().curve.to_dict("records")
-        metrics = {"diverged": False, "top1_error": 0.5}
-        return types.SimpleNamespace(metrics=metrics, curve=curve, data_sha256={"train": "0"})
+        made = make_record()
+        found = {**made.provenance, "data_sha256": {"train": "0"}}
+        curve = made.curve.to_dict("records")
+        return types.SimpleNamespace(metrics=made.metrics, curve=curve, provenance=found)
 
     monkeypatch.setitem(sys.modules, "alexnet_repro.train", types.SimpleNamespace(train=train))
     return calls
@@ -99,11 +108,16 @@ def prepare(tmp_path):
 
 @pytest.fixture
 def edit_json():
-    """A function that changes a JSON file in place through a function of its content."""
+    """A function that changes a JSON file in place through a function of its content.
+
+    A record's sum is made anew, for what the library says of a whole record with such content.
+    """
 
     def edit(path, change):
         body = json.loads(path.read_text())
         change(body)
+        if "record_sha256" in body:
+            body["record_sha256"] = content_sum(body)
         path.write_text(json.dumps(body))
 
     return edit
@@ -143,3 +157,18 @@ def imported_by():
         return set(subprocess.check_output(command, text=True).split())
 
     return run
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    """The embedded set cut to 200 training and 50 test images."""
+    from alexnet_repro import embedded
+
+    full = {split: embedded.generate(split) for split in ("train", "test")}
+    counts = {"train": 200, "test": 50}
+
+    def generate(split):
+        whole, n = full[split], counts[split]
+        return dataclasses.replace(whole, images=whole.images[:n], labels=whole.labels[:n])
+
+    monkeypatch.setattr(embedded, "generate", generate)

@@ -1,11 +1,9 @@
 """§5 Schedules in the training loop: ten times less on a plateau, conv1 frozen at the end."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from alexnet_repro import embedded, train
+from alexnet_repro import train
 from alexnet_repro.config import RunConfig
 
 BASE = RunConfig(
@@ -14,16 +12,7 @@ BASE = RunConfig(
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def few_images(monkeypatch):
-    """The embedded set cut to 200 training and 50 test images."""
-    full = {"train": embedded.generate("train"), "test": embedded.generate("test")}
-
-    def generate(split):
-        n = {"train": 200, "test": 50}[split]
-        return replace(full[split], images=full[split].images[:n], labels=full[split].labels[:n])
-
-    monkeypatch.setattr(embedded, "generate", generate)
+pytestmark = pytest.mark.usefixtures("few_images")
 
 
 @pytest.fixture

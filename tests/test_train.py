@@ -164,7 +164,7 @@ def test_a_diverged_run_says_so_and_can_be_saved(run, tmp_path, when):
     found = run(config, checkpoint=path)
     want = {"diverged": True, "epochs": 1, "loss": None, "top1_error": 1.0, "train_loss": None}
     assert want.items() <= found.metrics.items()
-    rest = config.to_dict(), found.metrics, {}, pd.DataFrame(found.curve)
+    rest = config.to_dict(), found.metrics, found.provenance, pd.DataFrame(found.curve)
     saved = RunRecord("toy", "arm", SEED, *rest).save(tmp_path)
     assert RunRecord.load(saved).metrics == found.metrics
     assert run(config, checkpoint=path).metrics == found.metrics  # it does not go on

@@ -1,0 +1,82 @@
+"""§4.1 What the net sees of the training images in an epoch: their order, crops and colours.
+
+Everything random in a training is drawn here or from `stream`, on the CPU: the device of a run
+decides nothing but how its sums are rounded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from alexnet_repro import augment, augment_fast, resident
+from alexnet_repro.config import RunConfig
+from alexnet_repro.data import DataSet
+from alexnet_repro.evaluate import View
+
+
+def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
+    """A generator that depends on seed, purpose and epoch alone, on the CPU on every machine.
+
+    Arms with the same seed see the same order and the same crops, and a resumed run draws what an
+    unbroken one would have drawn, with no generator state to save.
+    """
+    digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def batches(
+    config: RunConfig,
+    seed: int,
+    epoch: int,
+    training: DataSet,
+    count: int,
+    view: View,
+    components: augment.RGBPCA | None,
+    held: Tensor | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first `count` training images once, in a fresh order, and their labels.
+
+    Images n x 3 x crop x crop float32 and labels n int64, on the view's device; the last batch may
+    be smaller. components: of the colour noise, if there is any. held: all training images on the
+    device, if they lie there.
+    """
+    order = torch.randperm(count, generator=stream(seed, "order", epoch))
+    crops, colours = stream(seed, "crops", epoch), stream(seed, "colours", epoch)
+    for index in order.split(config.batch):
+        labels = torch.from_numpy(training.labels[index.numpy()]).to(view.device)
+        if held is not None:
+            images, index_there = held, index
+        else:
+            images, index_there = torch.from_numpy(training.images[index.numpy()]), None
+        yield _seen(images, view, components, config, crops, colours, index_there), labels
+
+
+def _seen(images, view, components, config, crops, colours, index=None) -> torch.Tensor:
+    """What the net sees of a training batch: cut, mirrored, centred, lit; on the view's device.
+
+    images: the batch (uint8), or, with index, all of them on the device.
+    """
+    n, side = len(images if index is None else index), images.shape[-1]
+    still = augment.center_draws(n, side, view.crop)
+    draws = still
+    if config.crop or config.flip:
+        draws = augment.draw_crops(
+            n, side, view.crop, crops, flip=config.flip, chunk=config.crop_chunk
+        )
+    if config.crop_position == "centre":
+        draws = augment.Draws(still.top, still.left, draws.flip)
+    mean = augment.matching_mean(view.whole.cpu(), draws, view.crop) if view.matching else view.mean
+    shift, divisors = None, () if view.scale == 1 else (view.scale,)
+    if components is not None:
+        reading = config.colour_noise
+        shift = components.shift(components.draw(n, colours), reading=reading).float()
+        divisors = ((augment.ORIGINAL_DIVISOR,) if reading == "original" else ()) + divisors
+    if index is not None:
+        return resident.batch(images, index, draws, view.crop, mean, shift=shift, divisors=divisors)
+    mean = mean.cpu()
+    x = augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
+    return x.to(view.device)
