@@ -152,11 +152,11 @@ def run_or_load(
     """The runs of an experiment, in order of arm and seed.
 
     mode "load" reads committed records and never trains; "train" computes what is not already in
-    out_dir, and refuses what lies there from other code; "smoke" trains for seconds on the embedded data set (seed 0), which earns no verdict.
-    epochs: another length than the experiment's (not with "load"). device: another torch device
-    than the experiment's. out_dir: default .scratch/, never runs/; the rates that a sweep chose
-    come from runs/ all the same. Raises ValueError for an unknown name, mode, arm or seed,
-    RecordError as load_run.
+    out_dir, and refuses what lies there from other code; "smoke" trains for seconds on the embedded
+    data set (seed 0), which earns no verdict. epochs: another length than the experiment's (not
+    with "load"). device: another torch device than the experiment's. out_dir: default .scratch/,
+    never runs/; the rates that a sweep chose come from runs/ all the same. Raises ValueError for an
+    unknown name, mode, arm or seed, RecordError as load_run.
     """
     if mode not in MODES:
         raise InputError(f"mode wants one of {', '.join(MODES)}, got {mode!r}")
