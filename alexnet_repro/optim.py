@@ -130,7 +130,7 @@ class Plateau:
     outside [0, 1].
     """
 
-    def __init__(self, *, drops: int = 3, patience: int, min_improvement: float) -> None:
+    def __init__(self, *, drops: int, patience: int, min_improvement: float) -> None:
         if drops < 0 or patience < 1 or min_improvement < 0:
             raise InputError(
                 f"{type(self).__name__} wants drops >= 0, patience >= 1 and min_improvement >= 0, "

@@ -38,27 +38,33 @@ class Result:
 
 @dataclass
 class _Run:
-    """What an epoch and a look at the net need of a run."""
+    """What one epoch needs of a run."""
 
     config: RunConfig
     seed: int
     net: model.PaperNet
     optimizer: PaperSGD
-    plateau: Plateau
     training: data.DataSet
-    test: data.DataSet
     view: View
     components: augment.RGBPCA | None
     watch: StuckWatch
     quiet: bool
     loss_of: Loss
-    result: Result
     held: torch.Tensor | None = None  # the training images, where they lie on the device
 
     @property
     def count(self) -> int:
         """Training images that are not held out."""
         return len(self.training) - self.config.validation_images
+
+
+@dataclass
+class _Whole(_Run):
+    """What all epochs together need, and the scores between and after them."""
+
+    plateau: Plateau = field(kw_only=True)
+    test: data.DataSet = field(kw_only=True)
+    result: Result = field(kw_only=True)
 
     def score(self, images: data.DataSet, **options: Any) -> dict[str, float]:
         """Evaluate in the precision of the training."""
@@ -109,7 +115,7 @@ def train(
     return result
 
 
-def _set_up(config: RunConfig, seed: int, data_root: Path | str | None, quiet: bool) -> _Run:
+def _set_up(config: RunConfig, seed: int, data_root: Path | str | None, quiet: bool) -> _Whole:
     """Data, net and update rule, before the first update."""
     _set_arithmetic(config)
     training = data.load(config.data, "train", data_root)
@@ -136,13 +142,13 @@ def _set_up(config: RunConfig, seed: int, data_root: Path | str | None, quiet: b
         config.bias_lr_factor,
         by_layer=config.conv1_frozen_from > 0,
     )  # fmt: skip
-    return _Run(
-        config, seed, net, PaperSGD(groups, config.lr, config.momentum),
-        Plateau(patience=config.plateau_patience or 1, min_improvement=0.0),
-        training, test, view, augment.RGBPCA.fit(training.images) if lit else None,
-        StuckWatch(len(training.classes)), quiet, loss_of(net, config.step),
-        Result(net=net, data_sha256={"train": training.sha256, test.split: test.sha256}),
-        resident.hold(training.images, view.device),
+    return _Whole(
+        config, seed, net, PaperSGD(groups, config.lr, config.momentum), training, view,
+        augment.RGBPCA.fit(training.images) if lit else None, StuckWatch(len(training.classes)),
+        quiet, loss_of(net, config.step), resident.hold(training.images, view.device),
+        plateau=Plateau(drops=3, patience=config.plateau_patience or 1, min_improvement=0.0),
+        test=test,
+        result=Result(net=net, data_sha256={"train": training.sha256, test.split: test.sha256}),
     )  # fmt: skip
 
 
@@ -152,7 +158,7 @@ def _set_arithmetic(config: RunConfig) -> None:
     set_tf32(config.precision == "tf32")
 
 
-def _train_epoch(run: _Run, epoch: int) -> None:
+def _train_epoch(run: _Whole, epoch: int) -> None:
     """Rates, one pass over the training split, and the rows of the curve after it."""
     config, curve = run.config, run.result.curve
     lr = _set_rates(run, epoch)
@@ -169,7 +175,7 @@ def _train_epoch(run: _Run, epoch: int) -> None:
         run.result.metrics["diverged"] = True
 
 
-def _set_rates(run: _Run, epoch: int) -> float:
+def _set_rates(run: _Whole, epoch: int) -> float:
     """§5 The one owner of the rate: set it for an epoch, and return that of the weights.
 
     Divided by ten for each drop of the schedule and each that the plateau has counted so far.
@@ -213,14 +219,14 @@ def _epoch(run: _Run, epoch: int) -> bool:
     return bool(loss.isfinite())
 
 
-def _score(run: _Run, epoch: int, step: int, lr: float) -> None:
+def _score(run: _Whole, epoch: int, step: int, lr: float) -> None:
     """Append the training error, measured by evaluation with the weights as they now are."""
     limit = min(run.config.train_eval_images or run.count, run.count)
     found = run.score(run.training, limit=limit)
     run.result.curve.append(_row(step, epoch, "train", found, lr))
 
 
-def _final_scores(run: _Run) -> None:
+def _final_scores(run: _Whole) -> None:
     """§6 The metrics: all training images, all test images, and ten crops where it saw crops."""
     result = run.result
     last, final = run.score(run.training, limit=run.count), run.score(run.test)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alexnet_repro.optim import DivideByTenOnPlateau, PaperSGD
+from alexnet_repro.optim import DivideByTenOnPlateau, PaperSGD, Plateau
 
 
 def make(**options):
@@ -23,6 +23,13 @@ def test_schedule_by_hand_and_three_drops_at_most():
     optimizer, plateau = make()
     assert [plateau.step(e) for e in ERRORS] == DROPPED
     assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([1e-5, 2e-5])
+
+
+def test_what_counts_the_drops_sets_no_rate():
+    plateau = Plateau(drops=2, patience=2, min_improvement=0.01)
+    assert [plateau.step(e) for e in ERRORS] == [*DROPPED[:7], *[False] * 4]
+    assert plateau.dropped == 2
+    assert not hasattr(plateau, "optimizer")
 
 
 def test_no_drops_allowed():

@@ -43,6 +43,14 @@ def test_plateau_drops_the_rate_on_the_held_out_images(errors):
     assert [row["step"] for row in seen] == [3, 6, 9, 12, 15]  # 140 images, 50 a batch
 
 
+def test_a_plateau_drops_the_rate_three_times_at_most(errors):
+    errors([0.5] * 6)
+    config = BASE.replace(plateau_patience=1, validation_images=60, epochs=6)
+    curve = train.train(config, 0, quiet=True).curve
+    seen = [row["lr"] for row in curve if row["split"] == "validation"]
+    assert seen == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-5, 1e-5])
+
+
 def test_held_out_images_are_the_last_and_are_not_trained_on(monkeypatch):
     scored = []
     evaluate = train.evaluate

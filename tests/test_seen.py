@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alexnet_repro import augment, data, train
+from alexnet_repro import augment, data, feeding, train
 from alexnet_repro.config import RunConfig
 from alexnet_repro.evaluate import View, ten_crop_probabilities
 
@@ -28,7 +28,7 @@ def test_what_the_net_sees_follows_the_key(key, value):
     def streams():
         return [torch.Generator().manual_seed(s) for s in (1, 2)]
 
-    seen = train._seen(raw, view, noise, config, *streams())
+    seen = feeding._seen(raw, view, noise, config, *streams())
     crops, colours = streams()
     draws = augment.draw_crops(64, 32, 24, crops, chunk=config.crop_chunk)
     alphas = noise.draw(64, colours) if noise else None
