@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_repro import records
+from alexnet_repro import record_checks, records
 from alexnet_repro.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ def table(name: str, mode: str = "load", folder: Path | str = FOLDER) -> pd.Data
 
     path = Path(folder) / f"{_known(name)}.json"
     try:
-        body = json.loads(path.read_text())
+        body = record_checks.read_json(path.read_text())
+        if record_checks.content_sum(body) != body["record_sha256"]:
+            raise ValueError("its content is not what its record_sha256 was taken of")
         frame = pd.DataFrame(body["rows"], columns=body["columns"])
         commit = (body["provenance"]["git"]["commit"] or "none")[:9]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise records.RecordError(
-            f"no readable record {path}; make it with `alexnet-repro components {name}`"
+            f"no readable record {path} ({error}); make it with `alexnet-repro components {name}`"
         ) from error
     frame.attrs["origin"] = f"Computed by {DEMONSTRATIONS[name]}.{name}, commit {commit}."
     return frame
@@ -75,9 +77,12 @@ def write(name: str, folder: Path | str = FOLDER) -> Path:
     frame = compute(name)
     path = Path(folder) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ",\n  ".join(json.dumps([_plain(v) for v in row]) for row in frame.values.tolist())
+    rows = [[_plain(v) for v in row] for row in frame.values.tolist()]
     head = {"component": name, "provenance": origin, "columns": list(frame.columns)}
-    text = json.dumps(head, indent=1)[:-2] + f',\n "rows": [\n  {lines}\n ]\n}}\n'
+    total = record_checks.content_sum({**head, "rows": rows})
+    lines = ",\n  ".join(map(json.dumps, rows))
+    tail = f',\n "rows": [\n  {lines}\n ],\n "record_sha256": "{total}"\n}}\n'
+    text = json.dumps(head, indent=1)[:-2] + tail
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text)
     os.replace(temporary, path)

@@ -72,7 +72,7 @@ class RunRecord:
         }
         body["record_sha256"] = content_sum(body)
         write_atomic(path.with_suffix(".csv"), text)
-        write_atomic(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
+        write_atomic(path, json.dumps(body, indent=1) + "\n")
         return path
 
     @classmethod

@@ -379,6 +379,15 @@ def test_errors_name_the_command_and_the_names(tmp_path):
         components.table("crop")
 
 
+def test_an_edited_number_is_refused(tmp_path):
+    text = (components.FOLDER / "averages.json").read_text()
+    first = re.search(r'"rows": \[\n  \[.*?(\d\.\d+)', text)
+    edited = text[: first.start(1)] + "9.25" + text[first.end(1) :]
+    (tmp_path / "averages.json").write_text(edited)
+    with pytest.raises(records.RecordError, match=r"averages\.json \(its content is not what its"):
+        components.table("averages", folder=tmp_path)
+
+
 def test_write_and_read_back(tmp_path):
     path = components.write("averages", tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
