@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from alexnet_repro import chapters, claims, cli, experiments, launch
+from alexnet_repro.verdicts import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -108,29 +109,32 @@ def test_scoreboard_counts(capsys):
 
 
 @pytest.mark.parametrize(
-    ("bound", "shown"), [("lower", ">=3.47"), ("upper", "<=3.47"), ("", "3.47")]
+    ("bound", "shown"), [("lower", ">= 3.47"), ("upper", "<= 3.47"), ("", "3.47")]
 )
 def test_scoreboard_says_that_a_number_is_a_bound(bound, shown, monkeypatch, capsys):
     names = [
         "claim",
         "paper",
         "original",
-        "ours",
+        "measured",
         "low",
         "high",
         "n",
         "verdict",
+        "p",
+        "holm",
         "setting",
-        "bound",
     ]
-    row = ["c08", 6.0, math.nan, 3.47, 3.05, 3.95, 3, "direction", "full", bound]
-    other = ["c09", 6.0, *[math.nan] * 4, 0, "not run", "full", ""]
+    found = Verdict("direction", 3.47, bound=bound)
+    row = ["c08", 6.0, math.nan, found.measured, 3.05, 3.95, 3, "direction", 0.01, 0.1, "full"]
+    other = ["c09", 6.0, math.nan, "", *[math.nan] * 2, 0, "not run", *[math.nan] * 2, "full"]
     board = pd.DataFrame([row, other], columns=names)
     monkeypatch.setattr(claims, "scoreboard", lambda: board)
     assert cli.main(["scoreboard"]) == 0
     _, first, second, _ = capsys.readouterr().out.splitlines()
-    assert first.split()[:5] == ["c08", "6", "-", shown, "3.05"]
-    assert second.split()[3:] == ["-", "-", "-", "0", "not", "run", "full"]
+    assert " ".join(first.split()).startswith(f"c08 6 - {shown} 3.05 3.95 3 direction")
+    assert second.split()[:3] == ["c09", "6", "-"]
+    assert "3.47" not in second
 
 
 def test_a_failed_run_is_told_and_exits_1(monkeypatch, capsys):

@@ -15,7 +15,7 @@ LINES = WHOLE.splitlines(keepends=True)
     ("kept", "text"),
     [
         (WHOLE[:-1], "its last line"),
-        (WHOLE[:-20], "its last line"),
+        (WHOLE[: WHOLE.rindex(b",")], "as many fields as columns"),
         (b"".join(LINES[:-1]), "lacks claims (c35)"),
         (b"".join(LINES[:40]), "lacks claims (c16, c17, "),
         (LINES[0], "lacks claims (c01, c02, "),
@@ -27,7 +27,7 @@ LINES = WHOLE.splitlines(keepends=True)
 def test_a_ledger_that_breaks_off_is_refused(tmp_path, kept, text):
     file = tmp_path / "claims.csv"
     file.write_bytes(kept)
-    with pytest.raises(ClaimError, match=f"claims.csv: .*{re.escape(text)}"):
+    with pytest.raises(ClaimError, match=re.escape(text)):
         claims.load_claims(file)
 
 

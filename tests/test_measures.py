@@ -41,7 +41,7 @@ def normed(**norm):
         Layer("fc2", "fc", 2),
         Layer("drop2", "dropout"),
     )
-    net = model.build(Spec("normed", "test", rows, 2, 2, in_channels=1), generator=generator())
+    net = model.build(Spec("normed", "test", rows, 2, in_channels=1), generator=generator())
     with torch.no_grad():
         net.conv1.weight.copy_(torch.arange(1.0, 7).reshape(6, 1, 1, 1))
         net.conv1.bias.zero_()
@@ -113,7 +113,7 @@ def test_bite_of_what_is_no_norm(layer):
 
 def test_bite_of_a_first_layer_is_that_of_the_images():
     rows = (Layer("norm1", "lrn", size=1, alpha=1.0, k=2.0), Layer("fc1", "fc", 2))
-    net = model.build(Spec("first", "test", rows, 1, 2, in_channels=1))
+    net = model.build(Spec("first", "test", rows, 1, in_channels=1))
     found = lrn_bite(net, torch.tensor([1.0, 2.0, 4.0]).reshape(3, 1, 1, 1), "norm1")
     assert found == pytest.approx({"median": 2.0, "mean": 3.5})
 

@@ -202,4 +202,4 @@ def test_no_torch(imported_by):
 
 def test_a_unit_reads_what_its_layer_holds():
     rows = (Layer("conv1", "conv", 4, 3, groups=1), Layer("conv2", "conv", 6, 5, groups=2))
-    assert regime.fan_in(Spec("two", "test", rows, 9, 6)) == {"conv1": 27, "conv2": 50}
+    assert regime.fan_in(Spec("two", "test", rows, 9)) == {"conv1": 27, "conv2": 50}
