@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alexnet_repro import paths, records
+from alexnet_repro import paths
 from alexnet_repro.errors import InputError
+from alexnet_repro.study import records
 
 # what may be missing in an install -> the extra of pyproject.toml that brings it
 EXTRAS = {
@@ -134,10 +135,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from alexnet_repro import experiments
+    from alexnet_repro import study
 
     counted = paths.REPOSITORY is not None
-    for experiment in experiments.load_experiments().values():
+    for experiment in study.load_experiments().values():
         pairs = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
         there = sum(records.record_path(experiment.name, a, s).exists() for a, s in pairs)
         print(f"{experiment.name}: {experiment.purpose}")
@@ -150,15 +151,16 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from alexnet_repro import data, placing, sources
+    from alexnet_repro import data
+    from alexnet_repro.data import placing, prepared, sources
 
-    root = options.root or data.default_root()
+    root = options.root or prepared.default_root()
     out = root / placing.plain(options.name)
     if options.name == "embedded":
         raise InputError("the embedded data set is generated when it is used; nothing to prepare")
     _check_writable(root)
     if options.source:
-        sources.prepare(
+        data.prepare(
             options.source,
             out,
             side=options.side,
@@ -192,7 +194,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from alexnet_repro import experiments, launch
+    from alexnet_repro.study import experiments, launch
 
     if options.workers < 1:
         raise InputError(f"--workers wants at least 1, got {options.workers}")
@@ -219,7 +221,8 @@ def _run(options: argparse.Namespace) -> int:
 def _diagnose(options: argparse.Namespace) -> int:
     import torch
 
-    from alexnet_repro import diagnose, model
+    from alexnet_repro import model
+    from alexnet_repro.training import diagnose
 
     generator = torch.Generator().manual_seed(options.seed)
     net = model.build(options.net, init=options.init, generator=generator)
@@ -240,7 +243,7 @@ def _diagnose(options: argparse.Namespace) -> int:
 
 
 def _components(options: argparse.Namespace) -> int:
-    from alexnet_repro import components
+    from alexnet_repro.demos import components
 
     if options.out is None:
         paths.need_repository("`components` without --out", ", or give --out FOLDER")
@@ -250,7 +253,8 @@ def _components(options: argparse.Namespace) -> int:
 
 
 def _chapters(options: argparse.Namespace) -> int:
-    from alexnet_repro import chapters, experiments
+    from alexnet_repro.pages import chapters
+    from alexnet_repro.study import experiments
 
     parameters = {"mode": options.mode}
     for name, value in options.parameters:
@@ -279,10 +283,10 @@ def _value(name: str, text: str) -> Any:
 
 
 def _scoreboard(options: argparse.Namespace) -> int:
-    from alexnet_repro import claims
+    from alexnet_repro import study
 
     paths.need_repository("`scoreboard`")
-    board = claims.scoreboard()
+    board = study.scoreboard()
     counts = board["verdict"].value_counts()
     shown = board[board["verdict"] != "not run"] if options.decided else board
     columns = "claim paper original measured low high n verdict p holm setting".split()

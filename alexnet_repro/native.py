@@ -17,14 +17,19 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from alexnet_repro.paths import PACKAGE
+
 FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -shared -fPIC".split()
 log = logging.getLogger(__name__)
 
 
 @functools.cache
 def library(name: str) -> ctypes.CDLL | None:
-    """<name>.cpp, compiled. None, and one line of log, where it cannot be had."""
-    source = Path(__file__).with_name(f"{name}.cpp")
+    """<name>.cpp of the package, such as "layers/norms", compiled.
+
+    None, and one line of log, where it cannot be had.
+    """
+    source = PACKAGE / f"{name}.cpp"
     try:
         return _load(source)
     except (OSError, subprocess.SubprocessError) as error:

@@ -17,10 +17,11 @@ from side_by_side import PAIRS, SMALL, agree, save, seconds
 from torch import nn
 from train_step import gradients_of, stock_lrn
 
-from alexnet_repro import model, spec, train
+from alexnet_repro import model, spec
 from alexnet_repro.layers import LocalResponseNorm, PaperDropout
-from alexnet_repro.optim import PaperSGD, parameter_groups
-from alexnet_repro.steps import loss_of, set_tf32
+from alexnet_repro.training import PaperSGD, loop
+from alexnet_repro.training.optim import parameter_groups
+from alexnet_repro.training.steps import loss_of, set_tf32
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 PRECISIONS = ("fp32", "tf32", "bf16") if DEVICE.type == "cuda" else ("fp32", "bf16")
@@ -112,7 +113,7 @@ def cifar_net(name: str, precision: str, kind: str) -> tuple[list[float], int]:
     keys |= {"crop": 24, "flip": True} if name.startswith("mini") else {}
     run = prepared(name, count, 32, batch, torch.get_num_threads(), keys)
     set_tf32(precision == "tf32")
-    return rounds(lambda: train._epoch(run, 0), 1), count
+    return rounds(lambda: loop._epoch(run, 0), 1), count
 
 
 def same_results() -> None:

@@ -8,8 +8,9 @@ from side_by_side import SMALL, agree, as_started, compare, copying, save, serve
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from alexnet_repro import augment, augment_fast
-from alexnet_repro.demo_training import IMAGENET
+from alexnet_repro import augment
+from alexnet_repro.augment import on_cpu
+from alexnet_repro.demos.of_training import IMAGENET
 
 BATCH = 4 if SMALL else 128
 
@@ -23,7 +24,7 @@ def main() -> None:
     def ours() -> torch.Tensor:
         draws = augment.draw_crops(BATCH, 256, 224, generator)
         shift = IMAGENET.shift(IMAGENET.draw(BATCH, generator), reading="original").float()
-        return augment_fast.batch(images, draws, 224, mean, shift=shift, divisors=(1.1,))
+        return on_cpu.batch(images, draws, 224, mean, shift=shift, divisors=(1.1,))
 
     transform = v2.Compose(
         [v2.RandomCrop(224), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32)]
@@ -47,7 +48,7 @@ def main() -> None:
         x = functional.crop(images[i], int(top), int(left), 224, 224)
         x = functional.to_dtype(functional.horizontal_flip(x) if flip else x, torch.float32)
         wanted.append((x - mean + shift[i, :, None, None]) / 1.1)
-    found = augment_fast.batch(images, draws, 224, mean, shift=shift, divisors=(1.1,))
+    found = on_cpu.batch(images, draws, 224, mean, shift=shift, divisors=(1.1,))
     agree(found, torch.stack(wanted))
     moved = BATCH * 3 * 224 * 224 * (1 + 4)  # read uint8, write float32, once each
     name = f"crop, reflect, light {BATCH} images"

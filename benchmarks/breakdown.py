@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from side_by_side import PAIRS, SMALL, multiply_adds, save
 
-from alexnet_repro import augment, augment_fast, model, spec
-from alexnet_repro.demo_training import IMAGENET
-from alexnet_repro.optim import PaperSGD, parameter_groups
+from alexnet_repro import augment, model, spec
+from alexnet_repro.augment import on_cpu
+from alexnet_repro.demos.of_training import IMAGENET
+from alexnet_repro.training import PaperSGD
+from alexnet_repro.training.optim import parameter_groups
 
 BATCH = 2 if SMALL else 128
 ROUNDS = 1 if SMALL else min(5, PAIRS)
@@ -104,7 +106,7 @@ def layers(name: str, batch: int, threads: int, precision: str = "fp32") -> list
     def prepare() -> None:
         draws = augment.draw_crops(batch, whole, side, generator)
         shift = IMAGENET.shift(IMAGENET.draw(batch, generator), reading="original").float()
-        augment_fast.batch(raw, draws, side, mean, shift=shift, divisors=(1.1,))
+        on_cpu.batch(raw, draws, side, mean, shift=shift, divisors=(1.1,))
 
     add("input", median(prepare))
     return rows

@@ -17,10 +17,12 @@ from input import prepared
 from side_by_side import SMALL, Apart, agree, in_turn, save, serve
 from torch import Tensor, nn
 
-from alexnet_repro import augment, augment_fast, train
+from alexnet_repro import augment
+from alexnet_repro.augment import on_cpu
 from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
-from alexnet_repro.optim import parameter_groups
-from alexnet_repro.steps import loss_of
+from alexnet_repro.training import loop
+from alexnet_repro.training.optim import parameter_groups
+from alexnet_repro.training.steps import loss_of
 
 LIT = {"crop": 224, "flip": True, "colour_noise": "original"}
 # net, images, side, batch, threads, what the run changes
@@ -45,7 +47,7 @@ class Plain(nn.Module):
         return x * (1 + n.alpha * means).pow(-n.beta)
 
 
-def stock_norms(run: train._Run) -> None:
+def stock_norms(run: loop._Run) -> None:
     for name, module in list(run.net.named_children()):
         if isinstance(module, LocalResponseNorm):
             n = module.size
@@ -54,11 +56,11 @@ def stock_norms(run: train._Run) -> None:
             setattr(run.net, name, Plain(module))
 
 
-def usual_layout(run: train._Run) -> None:
+def usual_layout(run: loop._Run) -> None:
     run.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
-def one_by_one(run: train._Run) -> None:
+def one_by_one(run: loop._Run) -> None:
     groups = parameter_groups(run.net, 1e-4, 5e-4)
     run.optimizer = torch.optim.SGD(groups, 1e-4, 0.9, foreach=False)  # type: ignore[assignment]
 
@@ -99,11 +101,11 @@ INSTEAD: dict[str, tuple[str, Callable, Callable]] = {
     "NCHW": ("channels last", usual_layout, as_it_is),
     "torch.optim.SGD, one by one": ("update in one pass", one_by_one, as_it_is),
     "several passes": (
-        "batches in one pass", lambda run: None, slow(augment_fast, "batch", in_several_passes),
+        "batches in one pass", lambda run: None, slow(on_cpu, "batch", in_several_passes),
     ),
     "by a second thread meanwhile": (
         "batches made in turn", lambda run: None,
-        slow(augment_fast, "supply", lambda items, device: augment_fast.ahead(items)),
+        slow(on_cpu, "supply", lambda items, device: on_cpu.ahead(items)),
     ),
 }  # fmt: skip
 
@@ -111,12 +113,12 @@ INSTEAD: dict[str, tuple[str, Callable, Callable]] = {
 class Epoch:
     """One more epoch at each call."""
 
-    def __init__(self, run: train._Run, around: Callable) -> None:
+    def __init__(self, run: loop._Run, around: Callable) -> None:
         self.run, self.around = run, around
 
     def __call__(self) -> None:
         with self.around():
-            train._epoch(self.run, 0)
+            loop._epoch(self.run, 0)
 
     def outcome(self) -> list[float]:
         """How far one more epoch moves each parameter."""

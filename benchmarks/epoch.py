@@ -17,12 +17,14 @@ from side_by_side import SMALL, agree, as_started, compare, save, serve
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from alexnet_repro import embedded, model, train
+from alexnet_repro import model
+from alexnet_repro.augment import View
 from alexnet_repro.config import RunConfig
-from alexnet_repro.diagnose import StuckWatch
-from alexnet_repro.evaluate import View
-from alexnet_repro.optim import PaperSGD, parameter_groups
-from alexnet_repro.steps import loss_of
+from alexnet_repro.data import embedded
+from alexnet_repro.training import PaperSGD, loop
+from alexnet_repro.training.diagnose import StuckWatch
+from alexnet_repro.training.optim import parameter_groups
+from alexnet_repro.training.steps import loss_of
 
 COUNT = 200 if SMALL else 1024
 
@@ -35,11 +37,11 @@ def ours(precision: str):
     net = model.build("18pct", init="modern").to(memory_format=torch.channels_last)
     optimizer = PaperSGD(parameter_groups(net, 0.001, 0.004), 0.001)
     view = View.of(training, 0, True)
-    few = train.replace(training, images=training.images[:COUNT], labels=training.labels[:COUNT])
-    run = train._Run(
+    few = loop.replace(training, images=training.images[:COUNT], labels=training.labels[:COUNT])
+    run = loop._Run(
         config, 0, net, optimizer, few, view, None, StuckWatch(10), quiet=True, loss_of=loss_of(net)
     )
-    return lambda: train._epoch(run, 0)
+    return lambda: loop._epoch(run, 0)
 
 
 def stock(folder: str):

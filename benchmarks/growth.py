@@ -21,9 +21,11 @@ from breakdown import median
 from jpeg import picture
 from side_by_side import SMALL, save, seconds
 
-from alexnet_repro import model, records, sources
+from alexnet_repro import data, model
 from alexnet_repro.layers import LocalResponseNorm
-from alexnet_repro.optim import PaperSGD, parameter_groups
+from alexnet_repro.study import records
+from alexnet_repro.training import PaperSGD
+from alexnet_repro.training.optim import parameter_groups
 
 STEPS = (1, 2) if SMALL else (1, 2, 4, 8, 16, 32)
 
@@ -57,7 +59,7 @@ def prepare(count: int) -> float:
         folder.mkdir(parents=True)
         for i in range(count):
             (folder / f"{i:04}.jpg").write_bytes(picture(i % 8))
-        return seconds(lambda: sources.prepare(Path(name) / "source", Path(name) / "out"))
+        return seconds(lambda: data.prepare(Path(name) / "source", Path(name) / "out"))
 
 
 # what grows: the sizes, and seconds at one

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from side_by_side import PAIRS, SMALL, agree, save, seconds
 
-from alexnet_repro import augment, augment_fast, data, model, resident, train
+from alexnet_repro import augment, data, model
+from alexnet_repro.augment import View, on_cpu, on_device
 from alexnet_repro.config import RunConfig
-from alexnet_repro.diagnose import StuckWarning, StuckWatch
-from alexnet_repro.evaluate import View
-from alexnet_repro.optim import PaperSGD, parameter_groups
-from alexnet_repro.steps import loss_of
+from alexnet_repro.training import PaperSGD, loop
+from alexnet_repro.training.diagnose import StuckWarning, StuckWatch
+from alexnet_repro.training.optim import parameter_groups
+from alexnet_repro.training.steps import loss_of
 
 # net, images, side, batch, threads, what the run changes
 CASES = [
@@ -37,7 +38,7 @@ def drawn(count: int, side: int) -> data.DataSet:
 
 def prepared(
     name: str, count: int, side: int, batch: int, threads: int, changes: dict
-) -> train._Run:
+) -> loop._Run:
     """A run of that net on drawn images, ready for train._epoch."""
     warnings.simplefilter("ignore", StuckWarning)  # drawn labels teach nothing
     torch.set_num_threads(threads)
@@ -49,15 +50,15 @@ def prepared(
     optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
     view = View.of(training, config.crop, True, config.device)
     noise = augment.RGBPCA.fit(training.images[:50]) if config.colour_noise != "none" else None
-    return train._Run(
+    return loop._Run(
         config, 0, net, optimizer, training, view, noise, StuckWatch(10), True,
-        loss_of(net, config.step), resident.hold(training.images, view.device),
+        loss_of(net, config.step), on_device.hold(training.images, view.device),
     )  # fmt: skip
 
 
 def measure(name: str, count: int, side: int, batch: int, threads: int, changes: dict) -> dict:
     run = prepared(name, count, side, batch, threads, changes)
-    supply = augment_fast.supply
+    supply = on_cpu.supply
     ready: list = []
 
     def keep(items, device):
@@ -65,11 +66,11 @@ def measure(name: str, count: int, side: int, batch: int, threads: int, changes:
         return ready
 
     def epoch(source) -> None:
-        augment_fast.supply = source
+        on_cpu.supply = source
         try:
-            train._epoch(run, 0)
+            loop._epoch(run, 0)
         finally:
-            augment_fast.supply = supply
+            on_cpu.supply = supply
 
     epoch(keep)  # warms up and makes the batches
     first, ready = ready, []

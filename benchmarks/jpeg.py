@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 from side_by_side import SMALL, agree, compare, save, seconds
 
-from alexnet_repro import decoding, sources
+from alexnet_repro import data
+from alexnet_repro.data import decoding
 
 COUNT = 8 if SMALL else 200
 
@@ -78,7 +79,7 @@ def main() -> None:
             return took / (os.cpu_count() or 1)
 
         def ours() -> None:
-            sources.prepare(Path(name) / "source", Path(name) / "out", force=True)
+            data.prepare(Path(name) / "source", Path(name) / "out", force=True)
 
         found = np.stack([decoding.decode(f.read_bytes(), f.name, 256) for f in files])
         agree(found, by_pillow(files), within=0.05)  # the scale and the filter are not the same

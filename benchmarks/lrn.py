@@ -12,8 +12,7 @@ import torch
 from side_by_side import SMALL, agree, compare, copying, save, seconds
 from torch import nn
 
-from alexnet_repro import lrn_compiled
-from alexnet_repro.layers import LocalResponseNorm
+from alexnet_repro.layers import LocalResponseNorm, norm_compiled
 
 SHAPES = [(128, 96, 55, 55), (128, 256, 27, 27), (128, 24, 24, 24)]
 if SMALL:
@@ -23,8 +22,8 @@ if SMALL:
 @torch.compile
 def derived(a: torch.Tensor) -> torch.Tensor:
     """The forward pass of the compiled path, without its written-out backward pass."""
-    scale = 2 + 1e-4 * lrn_compiled._sums(a * a, {1: (2, 2)})
-    return a * lrn_compiled._power(scale, 0.75)
+    scale = 2 + 1e-4 * norm_compiled._sums(a * a, {1: (2, 2)})
+    return a * norm_compiled._power(scale, 0.75)
 
 
 def against_derived(shape: tuple, step) -> dict:

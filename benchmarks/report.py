@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from side_by_side import SMALL, save, seconds
 
-from alexnet_repro import records
+from alexnet_repro.study import records
 
 ROOT = records.PACKAGE.parent
 ROUNDS = 1 if SMALL else 2

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from alexnet_repro import launch, records
+from alexnet_repro.study import launch, records
 
 SMALL = os.environ.get("BENCH_SMALL") == "1"
 PAIRS = int(os.environ.get("BENCH_PAIRS", "1" if SMALL else "7"))

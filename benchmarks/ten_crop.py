@@ -10,8 +10,10 @@ import torch
 from jpeg import picture
 from side_by_side import SMALL, compare, save
 
-from alexnet_repro import data, decoding, model
-from alexnet_repro.evaluate import View, evaluate
+from alexnet_repro import data, model
+from alexnet_repro.augment import View
+from alexnet_repro.data import decoding
+from alexnet_repro.training import evaluate
 
 COUNT = 4 if SMALL else 30
 

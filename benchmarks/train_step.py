@@ -18,8 +18,9 @@ from torchvision.models import alexnet as torchvision_alexnet
 
 from alexnet_repro import model, spec
 from alexnet_repro.layers import LocalResponseNorm, PaperDropout, WithinMapNorm
-from alexnet_repro.optim import PaperSGD, parameter_groups
-from alexnet_repro.steps import loss_of
+from alexnet_repro.training import PaperSGD
+from alexnet_repro.training.optim import parameter_groups
+from alexnet_repro.training.steps import loss_of
 
 BATCH = 2 if SMALL else 40
 NET, PLAIN = ("mini-alexnet", "18pct-plain") if SMALL else ("alexnet", "alexnet-no-norm")

@@ -11,9 +11,11 @@ import types
 import pandas as pd
 import pytest
 
-from alexnet_repro import experiments, native, sets
+from alexnet_repro import native
 from alexnet_repro.config import RunConfig
-from alexnet_repro.records import CURVE, RunRecord, code_digest, content_sum
+from alexnet_repro.data import sets
+from alexnet_repro.study import RunRecord, experiments
+from alexnet_repro.study.records import CURVE, code_digest, content_sum
 
 
 def provenance():
@@ -85,7 +87,9 @@ def trained(monkeypatch, make_record):
         curve = made.curve.to_dict("records")
         return types.SimpleNamespace(metrics=made.metrics, curve=curve, provenance=found)
 
-    monkeypatch.setitem(sys.modules, "alexnet_repro.train", types.SimpleNamespace(train=train))
+    monkeypatch.setitem(
+        sys.modules, "alexnet_repro.training.loop", types.SimpleNamespace(train=train)
+    )
     return calls
 
 
@@ -94,12 +98,12 @@ def prepare(tmp_path):
     """A function that prepares the set "made" from files in a folder, zip or tar.xz."""
     from image_files import write
 
-    from alexnet_repro import data, sources
+    from alexnet_repro import data
 
     def run(files, kind="zip", **options):
         made = tmp_path / "out" / "made"
         source = write(tmp_path / f"source.{kind}", files, kind)
-        assert sources.prepare(source, made, **options) == made
+        assert data.prepare(source, made, **options) == made
         splits = json.loads((made / "meta.json").read_text())["splits"]
         return {split: data.load("made", split, made.parent) for split in splits}
 
@@ -162,7 +166,7 @@ def imported_by():
 @pytest.fixture
 def few_images(monkeypatch):
     """The embedded set cut to 200 training and 50 test images."""
-    from alexnet_repro import embedded
+    from alexnet_repro.data import embedded
 
     full = {split: embedded.generate(split) for split in ("train", "test")}
     counts = {"train": 200, "test": 50}

@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from alexnet_repro import chapters, claims, cli, experiments, launch
-from alexnet_repro.verdicts import Verdict
+from alexnet_repro import cli
+from alexnet_repro.pages import chapters
+from alexnet_repro.study import claims, experiments, launch
+from alexnet_repro.study.verdicts import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -164,7 +166,7 @@ def test_how_a_command_ends(error, status, text, monkeypatch, capsys):
 
 
 def test_a_module_of_this_library_that_is_lost_is_no_missing_install(monkeypatch):
-    lost = ModuleNotFoundError("no", name="alexnet_repro.train")
+    lost = ModuleNotFoundError("no", name="alexnet_repro.training.loop")
     monkeypatch.setattr(launch, "run", Mock(side_effect=lost))
     with pytest.raises(ModuleNotFoundError):
         cli.main(["run", "s34-pooling"])

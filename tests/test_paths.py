@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_repro import chapters, components, data, experiments, ledger, paths, records
+from alexnet_repro import paths, study
+from alexnet_repro.data import prepared
+from alexnet_repro.demos import components
+from alexnet_repro.pages import chapters
+from alexnet_repro.study import experiments, ledger, records
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,9 +26,9 @@ def test_in_a_checkout_everything_stands_beside_the_package(monkeypatch, tmp_pat
     assert experiments.SCRATCH == ROOT / ".scratch"
     assert components.FOLDER == ROOT / "runs" / "components"
     monkeypatch.delenv("ALEXNET_DATA", raising=False)
-    assert data.default_root() == ROOT / "data"
+    assert prepared.default_root() == ROOT / "data"
     monkeypatch.setenv("ALEXNET_DATA", str(tmp_path))
-    assert data.default_root() == tmp_path
+    assert prepared.default_root() == tmp_path
 
 
 def test_without_a_home_the_temporary_folder_serves(monkeypatch):
@@ -141,7 +145,7 @@ def test_data_and_runs_of_an_installed_copy_lie_with_the_user(installed, site, t
     assert [Path(f).name for f in folders] == ["data", "scratch", "runs"]
     assert len(set(folders)) == 3
     assert not (tmp_path / "home").exists()  # asking makes nothing
-    assert last == f"{len(ledger.load_claims())} {{'commit': None, 'dirty': None}}"
+    assert last == f"{len(study.load_claims())} {{'commit': None, 'dirty': None}}"
 
 
 def test_a_home_that_cannot_be_written(installed):

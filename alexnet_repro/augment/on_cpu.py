@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet_repro import augment, native, routes
+from alexnet_repro import native, routes
+from alexnet_repro.augment import cropping
 from alexnet_repro.errors import InputError
 
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 def batch(
     images: Tensor,
-    draws: augment.Draws,
+    draws: cropping.Draws,
     crop_size: int,
     mean: Tensor,
     *,
@@ -44,7 +45,7 @@ def batch(
             f"{images.dtype} on {images.device}"
         )
     n, c = images.shape[:2]
-    augment.check_draws(draws, n, images.shape, crop_size)
+    cropping.check_draws(draws, n, images.shape, crop_size)
     size = (c, crop_size, crop_size)
     if mean.shape not in (size, (n, *size)) or (shift is not None and shift.shape != (n, c)):
         raise InputError(
@@ -55,7 +56,7 @@ def batch(
     shift = None if shift is None else shift.to("cpu", torch.float32).contiguous()
     # not channels last: writing that costs more here than the first convolution's own conversion
     out = torch.empty(n, c, crop_size, crop_size)
-    kernel = native.library("batches")
+    kernel = native.library("augment/batches")
     routes.note("batches", "native" if kernel else "numpy")
     if kernel:
         arrays = [

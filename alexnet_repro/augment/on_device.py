@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from alexnet_repro import routes
-from alexnet_repro.augment import Draws, check_draws
+from alexnet_repro.augment.cropping import Draws, check_draws
 
 
 def hold(images: np.ndarray, device: torch.device) -> Tensor | None:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from alexnet_repro import augment, augment_fast, resident
+from alexnet_repro.augment import colour, cropping, on_cpu, on_device
+from alexnet_repro.augment.view import View
 from alexnet_repro.config import RunConfig
 from alexnet_repro.data import DataSet
-from alexnet_repro.evaluate import View
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
@@ -35,7 +35,7 @@ def batches(
     training: DataSet,
     count: int,
     view: View,
-    components: augment.RGBPCA | None,
+    components: colour.RGBPCA | None,
     held: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The first `count` training images once, in a fresh order, and their labels.
@@ -61,22 +61,26 @@ def _seen(images, view, components, config, crops, colours, index=None) -> torch
     images: the batch (uint8), or, with index, all of them on the device.
     """
     n, side = len(images if index is None else index), images.shape[-1]
-    still = augment.center_draws(n, side, view.crop)
+    still = cropping.center_draws(n, side, view.crop)
     draws = still
     if config.crop or config.flip:
-        draws = augment.draw_crops(
+        draws = cropping.draw_crops(
             n, side, view.crop, crops, flip=config.flip, chunk=config.crop_chunk
         )
     if config.crop_position == "centre":
-        draws = augment.Draws(still.top, still.left, draws.flip)
-    mean = augment.matching_mean(view.whole.cpu(), draws, view.crop) if view.matching else view.mean
+        draws = cropping.Draws(still.top, still.left, draws.flip)
+    mean = (
+        cropping.matching_mean(view.whole.cpu(), draws, view.crop) if view.matching else view.mean
+    )
     shift, divisors = None, () if view.scale == 1 else (view.scale,)
     if components is not None:
         reading = config.colour_noise
         shift = components.shift(components.draw(n, colours), reading=reading).float()
-        divisors = ((augment.ORIGINAL_DIVISOR,) if reading == "original" else ()) + divisors
+        divisors = ((colour.ORIGINAL_DIVISOR,) if reading == "original" else ()) + divisors
     if index is not None:
-        return resident.batch(images, index, draws, view.crop, mean, shift=shift, divisors=divisors)
+        return on_device.batch(
+            images, index, draws, view.crop, mean, shift=shift, divisors=divisors
+        )
     mean = mean.cpu()
-    x = augment_fast.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
+    x = on_cpu.batch(images, draws, view.crop, mean, shift=shift, divisors=divisors)
     return x.to(view.device)

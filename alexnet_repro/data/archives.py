@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from alexnet_repro import tar_stream
+from alexnet_repro.data import tar_stream
 from alexnet_repro.errors import InputError
 
 ENDINGS = (".jpg", ".jpeg", ".png")  # of image files

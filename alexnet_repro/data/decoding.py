@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
-from alexnet_repro.archives import LIMIT, shown
+from alexnet_repro.data.archives import LIMIT, shown
 from alexnet_repro.errors import InputError
 
 MAX_PIXELS = 2**26  # of one image, as stored and rescaled: 200 MB of RGB

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from alexnet_repro import data
+from alexnet_repro.data import dataset, prepared
 from alexnet_repro.errors import InputError
 
 CLASSES = (
@@ -25,15 +25,15 @@ SEED = 2012
 
 
 @cache
-def generate(split: str) -> data.DataSet:
+def generate(split: str) -> dataset.DataSet:
     """One split ("train" or "test") as a data.DataSet; the same arrays at every call."""
     if split not in COUNTS:
         raise InputError(f"the embedded data set has no split {split!r}; it has train, test")
     images, labels = _draw(split)
-    mean, std = data.mean_and_std(_draw("train")[0])
-    digest = data.array_sha256(images, labels)
-    return data.DataSet(
-        "embedded", split, images, labels, CLASSES, data.MeanImage(mean), std, digest
+    mean, std = prepared.mean_and_std(_draw("train")[0])
+    digest = prepared.array_sha256(images, labels)
+    return dataset.DataSet(
+        "embedded", split, images, labels, CLASSES, dataset.MeanImage(mean), std, digest
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from alexnet_repro.archives import ENDINGS, Named, shown
+from alexnet_repro.data.archives import ENDINGS, Named, shown
 from alexnet_repro.errors import InputError
 
 SPLITS = {

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet_repro.archives import shown
+from alexnet_repro.data.archives import shown
 from alexnet_repro.errors import ExistsError, InputError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -16,42 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet_repro import paths, placing, sets, stored
-from alexnet_repro.archives import shown
+from alexnet_repro import paths
+from alexnet_repro.data import placing, sets, stored
+from alexnet_repro.data.archives import shown
 from alexnet_repro.errors import InputError, MissingError
-from alexnet_repro.stored import FORMAT, array_sha256, mean_and_std
+from alexnet_repro.data.arrays import array_sha256, mean_and_std
+from alexnet_repro.data.stored import FORMAT
+from alexnet_repro.data.dataset import DataSet, MeanImage
 
 
-@dataclass(frozen=True)
-class MeanImage:
-    """§2 The mean over the training split, C x H x W float32 in 0..255."""
-
-    values: np.ndarray
-
-    def central(self, crop: int) -> np.ndarray:
-        """The central crop x crop part: the original subtracts it from every crop, wherever cut."""
-        side = self.values.shape[-1]
-        if not 1 <= crop <= side:
-            raise InputError(f"a {crop}-pixel crop does not fit the {side}-pixel mean image")
-        start = (side - crop) // 2
-        return self.values[:, start : start + crop, start : start + crop]
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """One split of a prepared set, its images memory-mapped."""
-
-    name: str
-    split: str
-    images: np.ndarray  # N x C x H x W uint8, 0..255
-    labels: np.ndarray  # N int64
-    classes: tuple[str, ...]
-    mean: MeanImage
-    std: float  # of all centred training pixels, grey levels
-    sha256: str  # of the split's arrays
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 def default_root() -> Path:
@@ -67,7 +42,7 @@ def load(name: str, split: str, root: Path | str | None = None) -> DataSet:
     that were prepared.
     """
     if name == "embedded":
-        from alexnet_repro import embedded
+        from alexnet_repro.data import embedded
 
         return embedded.generate(split)
     found = _open(name, root)

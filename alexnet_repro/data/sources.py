@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from alexnet_repro import archives, data, placing
-from alexnet_repro.archives import shown
-from alexnet_repro.decoding import MAX_PIXELS, SKIP, decoded_ahead
+from alexnet_repro.data import archives, placing, prepared
+from alexnet_repro.data.archives import shown
+from alexnet_repro.data.decoding import MAX_PIXELS, SKIP, decoded_ahead
 from alexnet_repro.errors import InputError, MissingError
-from alexnet_repro.listing import Listing, listing
+from alexnet_repro.data.listing import Listing, listing
 
 SHUFFLE_SEED = 2012
 
@@ -63,7 +63,7 @@ def prepare(
                 f"preparing {shown(source)} needs {need:,} bytes in {out.parent}, {free:,} are free"
             )
         skipped = _write_arrays(source, listed, folder, side, skip_bad, convert)
-        data.finish(folder, out, listed.classes, source.name, skipped)
+        prepared.finish(folder, out, listed.classes, source.name, skipped)
     return out
 
 
@@ -93,7 +93,7 @@ def from_torchvision(out: Path | str, download_root: Path | str, *, force: bool 
             np.save(folder / f"{split}-images.npy", loaded.data.transpose(0, 3, 1, 2)[order])
             np.save(folder / f"{split}-labels.npy", np.array(loaded.targets, np.int64)[order])
             classes = list(loaded.classes)
-        data.finish(folder, out, classes, "torchvision CIFAR10", [])
+        prepared.finish(folder, out, classes, "torchvision CIFAR10", [])
     return out
 
 

@@ -13,35 +13,35 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_repro import record_checks, records
 from alexnet_repro.errors import InputError
+from alexnet_repro.study import record_checks, records
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # name -> the module that has the function of that name
 DEMONSTRATIONS = {
-    "order": "demo_layers",
-    "normalisation": "demo_layers",
-    "pooling": "demo_layers",
-    "reach": "demo_layers",
-    "dropout": "demo_layers",
-    "crops": "demo_training",
-    "colour_noise": "demo_training",
-    "update_rule": "demo_training",
-    "initialisation": "demo_training",
-    "averages": "demo_training",
-    "ensembles": "demo_training",
-    "two_processes": "demo_exchange",
-    "layouts": "demo_exchange",
-    "exports": "demo_exchange",
+    "order": "of_layers",
+    "normalisation": "of_layers",
+    "pooling": "of_layers",
+    "reach": "of_layers",
+    "dropout": "of_layers",
+    "crops": "of_training",
+    "colour_noise": "of_training",
+    "update_rule": "of_training",
+    "initialisation": "of_training",
+    "averages": "of_training",
+    "ensembles": "of_training",
+    "two_processes": "of_exchange",
+    "layouts": "of_exchange",
+    "exports": "of_exchange",
 }
 FOLDER = records.RUNS / "components"
 
 
 def compute(name: str) -> pd.DataFrame:
     """Run a demonstration; imports torch. ValueError for a name that is none."""
-    module = importlib.import_module(f"alexnet_repro.{DEMONSTRATIONS[_known(name)]}")
+    module = importlib.import_module(f"alexnet_repro.demos.{DEMONSTRATIONS[_known(name)]}")
     return getattr(module, name)()
 
 
@@ -67,7 +67,7 @@ def table(name: str, mode: str = "load", folder: Path | str = FOLDER) -> pd.Data
         raise records.RecordError(
             f"no readable record {path} ({error}); make it with `alexnet-repro components {name}`"
         ) from error
-    frame.attrs["origin"] = f"Computed by {DEMONSTRATIONS[name]}.{name}, commit {commit}."
+    frame.attrs["origin"] = f"Computed by demos.{DEMONSTRATIONS[name]}.{name}, commit {commit}."
     return frame
 
 

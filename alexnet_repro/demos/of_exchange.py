@@ -9,17 +9,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from alexnet_repro import (
-    diagnose,
-    model,
-    onnx_export,
-    peers,
-    spec,
-    tower_processes,
-    towers,
-    traffic,
-    weights,
-)
+from alexnet_repro import model, spec, towers
+from alexnet_repro.model import onnx_export, weights
+from alexnet_repro.spec import peers, traffic
+from alexnet_repro.towers import processes, two_towers
+from alexnet_repro.training import diagnose
 
 
 def two_processes() -> pd.DataFrame:
@@ -37,7 +31,7 @@ def two_processes() -> pd.DataFrame:
     labels = torch.randint(10, (4, 16), generator=generator)
     images = torch.randn(4, 16, 3, 24, 24, generator=generator).double()
     batches = list(zip(images, labels, strict=True))
-    one, two = towers.run_one_process(net, batches), towers.run_two_processes(net, batches)
+    one, two = two_towers.run_one_process(net, batches), towers.run_two_processes(net, batches)
     rows: list[tuple[str, float | None, float]] = [
         (f"loss of step {i + 1}", a, b)
         for i, (a, b) in enumerate(zip(one.losses, two.losses, strict=True))
@@ -45,7 +39,7 @@ def two_processes() -> pd.DataFrame:
     computed = int(traffic.exchange(net.spec, 16, 8)["bytes"].sum())
     sent = sum(r["bytes"] for r in two.bytes_sent if (r["step"], r["column"]) == (0, 0))
     rows.append(("bytes a column sends a step (computed | counted)", computed, sent))
-    worst = tower_processes.differences(two, one)
+    worst = processes.differences(two, one)
     rows.append(("largest difference of the first gradients", None, worst["gradients"]))
     rows.append(("largest difference of the final weights", None, worst["weights"]))
     return pd.DataFrame(rows, columns=["what", "one process", "two processes"])

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_repro import diagnose, embedded, model
+from alexnet_repro import model
+from alexnet_repro.data import embedded
 from alexnet_repro.layers import LocalResponseNorm, OverlappingMaxPool, PaperDropout, WithinMapNorm
+from alexnet_repro.training import diagnose
 
 LEVELS = [float(f"{10 ** (i / 8):.4g}") for i in range(29)]  # 1 to 3162
 COLUMNS_OF = ("alexnet", "alexnet-per-column", "alexnet-original", "alexnet-ungrouped")

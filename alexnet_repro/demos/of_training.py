@@ -9,12 +9,11 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from alexnet_repro import augment, data, diagnose, model
+from alexnet_repro import augment, data, model
+from alexnet_repro.augment import View, cropping
 from alexnet_repro.config import RunConfig
-from alexnet_repro.ensemble import average, search_weights
-from alexnet_repro.evaluate import View, topk_error
-from alexnet_repro.optim import PaperSGD
-from alexnet_repro.train import train
+from alexnet_repro.training import PaperSGD, diagnose, topk_error, train
+from alexnet_repro.training.ensemble import average, search_weights
 
 # The ImageNet components that the second release of the original stores (grey levels; columns).
 IMAGENET = augment.RGBPCA(
@@ -148,7 +147,7 @@ def _trained_probabilities() -> tuple[torch.Tensor, torch.Tensor]:
     )  # fmt: skip
     test = data.load("embedded", "test")
     view = View.of(data.load("embedded", "train"), 24, True)
-    images = augment.center_crop(torch.from_numpy(test.images.copy()), 24)
+    images = cropping.center_crop(torch.from_numpy(test.images.copy()), 24)
     found = []
     for seed in range(NETS):
         net = train(config, seed, quiet=True).net

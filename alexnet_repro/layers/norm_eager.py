@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from alexnet_repro import lrn_compiled, lrn_native, routes
-from alexnet_repro.lrn_compiled import Windows, opposite
+from alexnet_repro import routes
+from alexnet_repro.layers import norm_compiled, norm_native
+from alexnet_repro.layers.norm_compiled import Windows, opposite
 
 CACHED = 1 << 18  # numbers in a block, 1 MB of float32
 PATHS = ("auto", "eager", "compiled", "native")
@@ -53,7 +54,7 @@ def local_response_norm(
     if torch.compiler.is_compiling():
         # not a fifth dimension for the groups: it makes the kernel slower
         windows = {1: (before, after)}
-        parts = [lrn_compiled.traced(x, windows, alpha, beta, k) for x in a.chunk(groups, 1)]
+        parts = [norm_compiled.traced(x, windows, alpha, beta, k) for x in a.chunk(groups, 1)]
         return torch.cat(parts, 1) if groups > 1 else parts[0]
     rows = functools.partial(_rows, groups=groups)
     return _Norm.apply(a, rows, {2: (before, after)}, alpha, beta, k, path)
@@ -137,10 +138,10 @@ class _Norm(torch.autograd.Function):
         ctx.save_for_backward(a, scale)
         if a.numel():
             x, y, s = rows(a), rows(out), rows(scale)
-            if path == "native" and lrn_native.takes(a, beta):
-                lrn_native.forward(x, y, s, windows, alpha, k)
+            if path == "native" and norm_native.takes(a, beta):
+                norm_native.forward(x, y, s, windows, alpha, k)
                 routes.note("norms", "native")
-            elif path == "compiled" and lrn_compiled.forward(x, y, s, windows, alpha, beta, k):
+            elif path == "compiled" and norm_compiled.forward(x, y, s, windows, alpha, beta, k):
                 routes.note("norms", "compiled")
             else:
                 _forward(x, y, s, windows, alpha, beta, k)
@@ -156,10 +157,10 @@ class _Norm(torch.autograd.Function):
             grad = grad.contiguous(memory_format=_layout(a))
             x, g, s, y = (ctx.rows(t) for t in (a, grad, scale, out))
             windows, alpha, beta, path = opposite(ctx.windows), ctx.alpha, ctx.beta, ctx.path
-            if path == "native" and lrn_native.takes(a, beta):
-                lrn_native.backward(x, g, s, y, windows, alpha)
+            if path == "native" and norm_native.takes(a, beta):
+                norm_native.backward(x, g, s, y, windows, alpha)
                 routes.note("norms", "native")
-            elif path == "compiled" and lrn_compiled.backward(x, g, s, y, windows, alpha, beta):
+            elif path == "compiled" and norm_compiled.backward(x, g, s, y, windows, alpha, beta):
                 routes.note("norms", "compiled")
             else:
                 _backward(x, g, s, y, windows, alpha, beta)
@@ -192,5 +193,5 @@ def within_map_norm(
     around = (size // 2, size // 2)
     constants = alpha, beta, k
     if torch.compiler.is_compiling():
-        return lrn_compiled.traced(a, {2: around, 3: around}, *constants)
+        return norm_compiled.traced(a, {2: around, 3: around}, *constants)
     return _Norm.apply(a, _maps, {1: around, 2: around}, *constants, path)

@@ -17,7 +17,7 @@ from alexnet_repro import native
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled kernel, or None (native.library)."""
-    found = native.library("norms")
+    found = native.library("layers/norms")
     if found:
         tensor, number, count = ctypes.c_void_p, ctypes.c_float, ctypes.c_int
         found.norm_forward.argtypes = [*[tensor] * 4, number, number, count]

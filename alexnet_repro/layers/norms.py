@@ -6,14 +6,11 @@ ones; a difference from the printed text is a keyword that must be named at the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_repro import lrn_fast
 from alexnet_repro.errors import InputError
+from alexnet_repro.layers import norm_eager
 
 
 class LocalResponseNorm(nn.Module):
@@ -62,9 +59,9 @@ class LocalResponseNorm(nn.Module):
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         alpha = self.alpha / self.size if self.alpha_over_n else self.alpha
         with torch.autocast(x.device.type, enabled=False):
-            path = lrn_fast.choose(self.path, x.device)
+            path = norm_eager.choose(self.path, x.device)
             constants = (*self._reach(), self.groups, alpha, self.beta, self.k)
-            b = lrn_fast.local_response_norm(a, *constants, path)
+            b = norm_eager.local_response_norm(a, *constants, path)
         return b.to(x.dtype)
 
     def _reach(self) -> tuple[int, int]:
@@ -114,9 +111,9 @@ class WithinMapNorm(nn.Module):
         _want_maps(x, "WithinMapNorm")
         a = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         with torch.autocast(x.device.type, enabled=False):
-            path = lrn_fast.choose(self.path, x.device)
+            path = norm_eager.choose(self.path, x.device)
             alpha = self.alpha / self.size**2 if self.alpha_over_n else self.alpha
-            b = lrn_fast.within_map_norm(a, self.size, alpha, self.beta, self.k, path)
+            b = norm_eager.within_map_norm(a, self.size, alpha, self.beta, self.k, path)
         return b.to(x.dtype)
 
     def extra_repr(self) -> str:
@@ -127,88 +124,9 @@ class WithinMapNorm(nn.Module):
         )
 
 
-class OverlappingMaxPool(nn.MaxPool2d):
-    """§3.4 Max over z x z windows, s pixels apart; sizes round up: 55-27-13-6 and 32-16-8-4."""
-
-    def __init__(self, z: int = 3, s: int = 2, *, ceil_mode: bool = True) -> None:
-        super().__init__(z, s, ceil_mode=ceil_mode)
-
-
-class PaperDropout(nn.Module):
-    """§4.2 Dropout as printed: a 0/1 mask in training, outputs times 1 - p in evaluation.
-
-    torch.nn.Dropout is the inverted form: same expectation, weights on another scale. `generator`
-    (set by the training loop) draws the masks where it lives, by default torch's global one on the
-    CPU: the device of the input decides nothing. A `mask` that is set is taken in place of a draw.
-    """
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        if not 0 <= p < 1:
-            raise InputError(f"PaperDropout wants 0 <= p < 1, got {p}")
-        self.p = p
-        self.generator: torch.Generator | None = None
-        self.mask: Tensor | None = None
-
-    def draw(self, shape: Sequence[int], device: torch.device) -> Tensor:
-        """A mask of that shape, bool: True is kept."""
-        source = "cpu" if self.generator is None else self.generator.device
-        return (torch.rand(shape, generator=self.generator, device=source) >= self.p).to(device)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any float tensor -> the same shape and dtype."""
-        if not self.training:
-            return x * (1 - self.p)
-        return x * (self.draw(x.shape, x.device) if self.mask is None else self.mask)
-
-
-class CeilConv2d(nn.Conv2d):
-    """§3.5 Convolution whose output size rounds up: 224 gives 55 with 11x11 windows, stride 4.
-
-    Where the last window runs past the right or bottom edge it reads zeros, as the original code
-    does. Symmetric padding of 2 gives 55 too, but shifts every window.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W -> N x out x ceil-sized H x ceil-sized W."""
-        (k, _), (s, _), p = self.kernel_size, self.stride, int(self.padding[0])
-        if min(x.shape[2:]) + 2 * p < k:
-            raise InputError(
-                f"a {k}-pixel window does not fit input {tuple(x.shape)} with padding {p}"
-            )
-        bottom, right = (-(n + 2 * p - k) % s for n in x.shape[2:])
-        if bottom or right:
-            x = F.pad(x, (0, right, 0, bottom))
-        return super().forward(x)
-
-
-class LocallyConnected2d(nn.Module):
-    """Convolution without shared weights, as in conv-local-13pct: own kernel and bias per place.
-
-    N x C x H x W -> N x out x H' x W'. weight: H'W' x out x C size^2.
-    """
-
-    def __init__(self, c: int, out: int, size: int, padding: int, out_side: int) -> None:
-        super().__init__()
-        self.size, self.padding, self.out, self.out_side = size, padding, out, out_side
-        self.weight = nn.Parameter(torch.empty(out_side**2, out, c * size**2))
-        self.bias = nn.Parameter(torch.zeros(out, out_side, out_side))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Raises ValueError where the input has not the size that the weights were made for."""
-        patches = F.unfold(x, self.size, padding=self.padding)  # N, C size^2, H'W'
-        if patches.shape[2] != self.out_side**2:
-            raise InputError(
-                f"this locally connected layer makes {self.out_side}x{self.out_side} outputs; "
-                f"input {tuple(x.shape)} would make {patches.shape[2]} in all"
-            )
-        y = torch.einsum("nkl,lok->nol", patches, self.weight)
-        return y.unflatten(2, (self.out_side, self.out_side)) + self.bias
-
-
 def _want_path(path: str, who: str) -> None:
-    if path not in lrn_fast.PATHS:
-        raise InputError(f"{who} wants path {', '.join(lrn_fast.PATHS)}, got {path!r}")
+    if path not in norm_eager.PATHS:
+        raise InputError(f"{who} wants path {', '.join(norm_eager.PATHS)}, got {path!r}")
 
 
 def _want_maps(x: Tensor, who: str) -> None:

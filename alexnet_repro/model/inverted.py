@@ -15,7 +15,7 @@ from torch import nn
 
 from alexnet_repro.errors import InputError
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.model import PaperNet
+from alexnet_repro.model.paper_net import PaperNet
 
 
 def to_inverted(net: PaperNet) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from alexnet_repro.errors import InputError
-from alexnet_repro.model import PaperNet, evaluating
+from alexnet_repro.model.paper_net import PaperNet, evaluating
 
 
 def _need(name: str) -> Any:

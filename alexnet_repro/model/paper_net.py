@@ -20,6 +20,7 @@ from alexnet_repro.layers import (
     PaperDropout,
     WithinMapNorm,
 )
+from alexnet_repro.model.initialisation import initialise
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
@@ -142,39 +143,6 @@ def _module(layer: specs.Layer, inputs, outputs, nonlinearity: str) -> nn.Module
         case "dropout":
             return nn.Dropout() if layer.inverted else PaperDropout()
     raise AssertionError(f"rows.READS has kind {layer.kind!r}, build has not")
-
-
-@torch.no_grad()
-def initialise(
-    net: PaperNet,
-    reading: str,
-    generator: torch.Generator | None = None,
-) -> None:
-    """§5 Draw all weights anew, in layer order.
-
-    reading: "paper", N(0, 0.01) everywhere and the printed biases; "original", each
-    configuration's own deviations (0.03 in conv3-5 of the ImageNet net, 1e-4 in conv1 of the CIFAR
-    nets); "modern" (D2), He for ReLU and Xavier otherwise, biases 0.
-    """
-    for layer in net.spec.layers:
-        if layer.kind not in specs.WEIGHT_KINDS:
-            continue
-        module = net.get_submodule(layer.name)
-        weight, bias = module.weight, module.bias
-        if not isinstance(weight, nn.Parameter) or not isinstance(bias, nn.Parameter):
-            raise TypeError(f"{layer.name} has no weight and bias to initialise")
-        local = layer.kind == "local"
-        fan_in = weight.shape[2] if local else weight[0].numel()
-        fan_out = weight.shape[int(local)] * layer.size**2 // layer.groups
-        if reading == "modern":
-            relu = net.nonlinearity == "relu"
-            std = math.sqrt(2 / fan_in) if relu else math.sqrt(2 / (fan_in + fan_out))
-        elif reading in ("paper", "original"):
-            std = layer.std if reading == "original" else 0.01
-        else:
-            raise InputError(f"init wants paper, original or modern, got {reading!r}")
-        weight.normal_(0.0, std, generator=generator)
-        bias.fill_(0.0 if reading == "modern" else layer.bias)
 
 
 def alexnet(

@@ -19,10 +19,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from alexnet_repro import __version__, dropout, peers
+from alexnet_repro import __version__
 from alexnet_repro import spec as specs
 from alexnet_repro.errors import InputError, MissingError
-from alexnet_repro.model import PaperNet, build
+from alexnet_repro.model import inverted
+from alexnet_repro.model.paper_net import PaperNet, build
+from alexnet_repro.spec import peers, rows
 
 FORMAT = "alexnet-repro-1"
 FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
@@ -78,7 +80,7 @@ def save(net: PaperNet, path: str | Path) -> None:
     _known(net.spec.name)
     path = Path(path)
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    last = [r.name for r in net.spec.layers if r.kind in specs.WEIGHT_KINDS][-1]
+    last = [r.name for r in net.spec.layers if r.kind in rows.WEIGHT_KINDS][-1]
     spec = net.spec.with_classes(len(net.get_parameter(f"{last}.bias")))
     _same_shapes(
         state, _empty(spec, net.nonlinearity), f"this {spec.name} is not as its spec says:"
@@ -267,7 +269,7 @@ def from_layout(
     _same_shapes(ours, net, f"not the weights of {layout}:", _guess(ours))
     net.load_state_dict(ours, assign=True)
     if printed_dropout:
-        dropout.from_inverted(net)
+        inverted.from_inverted(net)
     return net
 
 

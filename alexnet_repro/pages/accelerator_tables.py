@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from alexnet_repro import performance
-from alexnet_repro.tables import numbers
+from alexnet_repro.pages import performance
+from alexnet_repro.pages.tables import numbers
 
 EPOCHS, IMAGES = 90, 1_281_167  # §5; the training images of ILSVRC-2012
 NONE = (

@@ -20,10 +20,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from alexnet_repro import experiments, paths, records
-from alexnet_repro.children import Children
+from alexnet_repro import paths
 from alexnet_repro.errors import InputError
-from alexnet_repro.launch import ending
+from alexnet_repro.study import experiments, records
+from alexnet_repro.study.children import Children
+from alexnet_repro.study.launch import ending
 
 BOOK = paths.BOOK
 
@@ -107,7 +108,7 @@ def _run_page(page: str, parameters: dict[str, Any], folder: Path, children: Chi
     if target.exists() and stamp.exists() and stamp.read_bytes() == digest.encode():
         return Outcome(page, "unchanged", 0.0)
     began = time.perf_counter()
-    command = [sys.executable, "-m", "alexnet_repro.children", "papermill"]
+    command = [sys.executable, "-m", "alexnet_repro.study.children", "papermill"]
     command += [str(BOOK / f"{page}.ipynb"), str(failed), "-y", json.dumps(parameters)]
     command += ["--cwd", str(BOOK), "--no-progress-bar"]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:

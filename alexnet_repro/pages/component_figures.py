@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from alexnet_repro.figures import BLUE, GREEN, PINK, RED, axes
+from alexnet_repro.pages.figures import BLUE, GREEN, PINK, RED, axes
 
 LOOKS = [(BLUE, "-"), (RED, "--"), (GREEN, "-."), (PINK, ":"), ("#000000", "-"), ("#888888", "--")]
 

@@ -7,9 +7,7 @@ import html
 
 from IPython.display import HTML
 
-from alexnet_repro import claims, verdicts
-from alexnet_repro.claims import Claim
-from alexnet_repro.tables import (
+from alexnet_repro.pages.tables import (
     SCALED,
     badge,
     show_ours,
@@ -18,7 +16,9 @@ from alexnet_repro.tables import (
     show_why,
     table,
 )
-from alexnet_repro.verdicts import Verdict
+from alexnet_repro.study import claims, verdicts
+from alexnet_repro.study.claims import Claim
+from alexnet_repro.study.verdicts import Verdict
 
 
 def landing() -> HTML:

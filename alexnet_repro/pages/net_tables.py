@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from IPython.display import HTML
 
-from alexnet_repro import arithmetic, peers, spec
-from alexnet_repro.tables import table
+from alexnet_repro import spec
+from alexnet_repro.pages.tables import table
+from alexnet_repro.spec import arithmetic, peers, shapes
 
 
 def layers(net: str, caption: str = "") -> HTML:
@@ -74,7 +75,7 @@ def input_sizes() -> HTML:
         ("227, no padding", "Caffe and most replications", 227, replace(conv1, ceil=False)),
     ]  # fmt: skip
     rows = [
-        {"input": name, "who": who, "output of conv1": str(spec.out_size(layer, side))}
+        {"input": name, "who": who, "output of conv1": str(shapes.out_size(layer, side))}
         for name, who, side, layer in cases
     ]
     return HTML(table(rows, "224 against 227", right=("output of conv1",)))
@@ -125,7 +126,7 @@ def peers_table() -> HTML:
 def peers_lines() -> HTML:
     """§3.5 One line of Python for each peer's number, run here."""
     rows = []
-    names = {"peers": peers, "spec": spec}
+    names = {"peers": peers, "spec": shapes}
     for found in peers.differences():
         for key in ("line", "order_line"):
             answer = eval(found[key], names)  # a line of peers.py, shown beside its answer

@@ -18,9 +18,9 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alexnet_repro import experiments, figures, records, tables, verdicts
 from alexnet_repro.errors import InputError
-from alexnet_repro.records import RunRecord
+from alexnet_repro.pages import figures, tables
+from alexnet_repro.study import RunRecord, experiments, records, verdicts
 
 PARAMETERS = ("mode", "seeds", "epochs", "device", "data_root", "out_dir")
 _IPYTHON = {"In", "Out", "exit", "quit", "open", "get_ipython"}

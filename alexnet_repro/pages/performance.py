@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from alexnet_repro import records
-from alexnet_repro.tables import table
+from alexnet_repro.pages.tables import table
+from alexnet_repro.study import records
 
 FOLDER = records.RUNS / "benchmarks"
 GLYPHS = {"stretch": "✓✓ stretch", "ship": "✓ ship", "missed": "✕ missed"}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet_repro import performance
-from alexnet_repro.performance import FOLDER
+from alexnet_repro.pages import performance
+from alexnet_repro.pages.performance import FOLDER
 
 
 def sentences(folder: Path | str = FOLDER) -> dict[str, str]:

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from alexnet_repro import arithmetic, claims, experiments, page, records, spec
-from alexnet_repro.records import RunRecord
+from alexnet_repro import spec, study
+from alexnet_repro.pages import page
+from alexnet_repro.spec import arithmetic
+from alexnet_repro.study import RunRecord, experiments
 
 EDGE = 0.05  # as figures draw it: a share of the column's maps that one norm's window can reach
 
@@ -34,9 +36,9 @@ def early_runs(name: str) -> pd.DataFrame:
     """
     experiment = experiments.get(name)
     assert experiment.sweep is not None
-    sweep = records.load_runs(experiment.sweep_experiment().name)
+    sweep = study.load_runs(experiment.sweep_experiment().name)
     rows = []
-    for run in records.load_runs(name):
+    for run in study.load_runs(name):
         began = pd.Timestamp(run.provenance["start_utc"])
         starts = {
             r.config["lr"]: pd.Timestamp(r.provenance["start_utc"])
@@ -233,4 +235,4 @@ def initialisation(found: pd.DataFrame) -> dict[str, str]:
 
 def ledger() -> dict[str, str]:
     """How many claims the ledger has."""
-    return {"claims": str(len({claim.claim_id[:3] for claim in claims.load_claims()}))}
+    return {"claims": str(len({claim.claim_id[:3] for claim in study.load_claims()}))}

@@ -9,9 +9,9 @@ from typing import Any
 
 from IPython.display import HTML
 
-from alexnet_repro import claims, effects, intervals
-from alexnet_repro.records import RunRecord
-from alexnet_repro.tables import badge, show_ours, show_paper, show_value, table
+from alexnet_repro import study
+from alexnet_repro.pages.tables import badge, show_ours, show_paper, show_value, table
+from alexnet_repro.study import RunRecord, claims, effects, intervals
 
 STARTS = {
     "modern": "He or Xavier start (D2)", "original": "2012 start", "paper": "printed start",
@@ -23,7 +23,7 @@ PIXELS = {"standardised": "standardised pixels (D2)", "centred": "raw pixels min
 def headline(claim_id: str, runs: Sequence[RunRecord]) -> HTML:
     """One line at the head of a page: the paper's figure, ours, the verdict."""
     claim = claims.get(claim_id)
-    found = claims.verdict(claim, runs)
+    found = study.verdict(claim, runs)
     scaled = ", scaled" if claim.setting == "scaled" else ""
     ours = show_ours(found, claim.unit).replace("<br><small>", " (").replace("</small>", ")")
     paper = show_paper(claim)

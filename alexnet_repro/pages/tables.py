@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from IPython.display import HTML
 
-from alexnet_repro import claims, evidence
-from alexnet_repro.claims import Claim
+from alexnet_repro import study
 from alexnet_repro.errors import InputError
-from alexnet_repro.records import RunRecord
-from alexnet_repro.verdicts import Verdict
+from alexnet_repro.study import RunRecord, evidence
+from alexnet_repro.study.claims import Claim
+from alexnet_repro.study.verdicts import Verdict
 
 GLYPHS = {
     "match": "✓", "direction": "↗", "smaller": "⌄", "negligible": "≈", "gap only": "◐",
@@ -150,10 +150,10 @@ def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") ->
     """
     rows, computed = [], False
     used: list[RunRecord] = []
-    for claim in claims.load_claims():
+    for claim in study.load_claims():
         if not re.match(rf"({stem})(-|$)", claim.claim_id):
             continue
-        found = claims.verdict(claim, runs)
+        found = study.verdict(claim, runs)
         scaled = SCALED if claim.setting == "scaled" else ""
         computed |= claim.arithmetic
         used += [r for r in evidence.own(claim, runs) if not any(r is u for u in used)]

@@ -8,15 +8,15 @@ from functools import cache
 
 import pandas as pd
 
-from alexnet_repro import spec
 from alexnet_repro.errors import InputError
+from alexnet_repro.spec import networks, shapes
 
 IMAGE, CROP, LABELS = 256, 224, 1000  # §2, §4.1, pixels; §4, classes
 
 
 @cache
 def _trace(net: str) -> pd.DataFrame:
-    return spec.trace(spec.get(net))
+    return shapes.trace(networks.get(net))
 
 
 def _column(net: str, column: str, layer: str | None) -> int:
@@ -35,7 +35,7 @@ def parameters(net: str, layer: str | None = None) -> int:
 
 def conv_shares(net: str) -> dict[str, float]:
     """Each convolution's share of all parameters."""
-    convs = [row.name for row in spec.get(net).layers if row.kind == "conv"]
+    convs = [row.name for row in networks.get(net).layers if row.kind == "conv"]
     return {name: parameters(net, name) / parameters(net) for name in convs}
 
 
@@ -44,7 +44,7 @@ METRICS: dict[str, Callable[..., float]] = {
     "weights": lambda net, layer=None: _column(net, "weights", layer),
     "neurons": lambda net, layer=None: _column(net, "neurons", layer),
     "weight_layers": lambda net: int((_trace(net)["weights"] > 0).sum()),
-    "inputs": lambda net: spec.get(net).in_channels * spec.get(net).input_size ** 2,
+    "inputs": lambda net: networks.get(net).in_channels * networks.get(net).input_size ** 2,
     "largest_conv_share": lambda net: max(conv_shares(net).values()),
     "bits_per_label": lambda net: math.log2(LABELS),
     # positions of a crop along one side: 0 .. 32, both ends included

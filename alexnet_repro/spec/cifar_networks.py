@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alexnet_repro.rows import Layer, Spec, decayed
+from alexnet_repro.spec.rows import Layer, Spec, decayed
 
 
 def nets() -> list[Spec]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from alexnet_repro import cifar_networks
 from alexnet_repro.errors import InputError
-from alexnet_repro.rows import Layer, Spec, decayed
+from alexnet_repro.spec import cifar_networks
+from alexnet_repro.spec.rows import Layer, Spec, decayed
 
 DECAY = 5e-4  # §5, of every layer, as in the original configurations
 

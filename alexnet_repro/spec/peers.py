@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from alexnet_repro import spec
 from alexnet_repro.errors import InputError
-from alexnet_repro.rows import Layer, Spec
+from alexnet_repro.spec import networks, shapes
+from alexnet_repro.spec.rows import Layer, Spec
 
 CAFFE_NORM = {"k": 1.0, "alpha_over_n": True}
 
@@ -198,8 +198,8 @@ def differences() -> list[dict[str, Any]]:
     table: list[dict[str, Any]] = []
     for name, words in WORDS.items():
         call = 'spec.get("alexnet")' if name == "paper" else f'peers.get("{name}")'
-        net = spec.get("alexnet") if name == "paper" else get(name)
-        counts = spec.trace(net)[["weights", "biases"]]
+        net = networks.get("alexnet") if name == "paper" else get(name)
+        counts = shapes.trace(net)[["weights", "biases"]]
         text = {**_structure(net), **dict(zip(("start", "recipe", "accuracy"), words, strict=True))}
         if table:
             text = {k: "as the paper" if v == table[0][k] else v for k, v in text.items()}

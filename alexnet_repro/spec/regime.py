@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alexnet_repro import spec as specs
 from alexnet_repro.config import RunConfig
 from alexnet_repro.errors import InputError
-from alexnet_repro.rows import WEIGHT_KINDS, Spec
+from alexnet_repro.spec import networks, shapes
+from alexnet_repro.spec.rows import WEIGHT_KINDS, Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ class Setting:
 
 def parameters(setting: Setting) -> int:
     """§3.5 Weights and biases of the net, its last layer made for the setting's classes."""
-    table = specs.trace(setting.spec)
+    table = shapes.trace(setting.spec)
     units = setting.spec.layers[-1].out
     total = int(table["weights"].sum() + table["biases"].sum())
     last = int(table["weights"].iloc[-1] + table["biases"].iloc[-1])
@@ -128,7 +128,7 @@ def table(settings: Mapping[str, Setting]) -> pd.DataFrame:
 
 def fan_in(spec: Spec) -> dict[str, int]:
     """§3.5 How many numbers each unit of a weight layer reads, by layer name."""
-    rows = specs.trace(spec)
+    rows = shapes.trace(spec)
     rows = rows[rows["kind"].isin(WEIGHT_KINDS)]
     return dict(zip(rows["layer"], (rows["weights"] // rows["biases"]).tolist(), strict=True))
 
@@ -143,7 +143,7 @@ def start(spec: Spec, *, reading: str = "original", reference: str = "alexnet") 
     """
     if reading not in ("paper", "original"):
         raise InputError(f"start wants reading 'paper' or 'original', got {reading!r}")
-    there = specs.get(reference)
+    there = networks.get(reference)
     wide = fan_in(there)
     sigma = {r.name: r.std if reading == "original" else PRINTED_STD for r in there.layers}
     found = {}
@@ -163,7 +163,7 @@ def starts(
     """§5 `start` of several nets: a row a weight layer, a column a net, NaN where it lacks one."""
     import pandas as pd
 
-    order = list(fan_in(specs.get(reference)))
+    order = list(fan_in(networks.get(reference)))
     columns = {
         name: start(spec, reading=reading, reference=reference) for name, spec in nets.items()
     }

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alexnet_repro.errors import InputError
-from alexnet_repro.networks import NETWORKS, get
-from alexnet_repro.rows import WEIGHT_KINDS, Layer, Spec
+from alexnet_repro.spec.networks import NETWORKS, get
+from alexnet_repro.spec.rows import WEIGHT_KINDS, Layer, Spec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alexnet_repro import spec as specs
 from alexnet_repro.errors import InputError
-from alexnet_repro.rows import WEIGHT_KINDS, Layer, Spec
+from alexnet_repro.spec import networks, shapes
+from alexnet_repro.spec.rows import WEIGHT_KINDS, Layer, Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def meetings(spec: Spec) -> tuple[str, ...]:
     if spec.columns != COLUMNS:
         raise InputError(
             f"{spec.name} has columns={spec.columns}, wanted {COLUMNS}; nets of two columns: "
-            f"{', '.join(s.name for s in specs.NETWORKS.values() if s.columns == COLUMNS)}"
+            f"{', '.join(s.name for s in networks.NETWORKS.values() if s.columns == COLUMNS)}"
         )
     for row in spec.layers:
         problem = _problem(row, row is spec.layers[0])
@@ -80,7 +80,7 @@ def exchange(spec: Spec, batch: int, bytes_per_number: int = 4) -> pd.DataFrame:
     readers = meetings(spec)
     rows = []
     numbers = 0
-    for layer, shape in specs.trace(spec)[["layer", "shape"]].itertuples(index=False):
+    for layer, shape in shapes.trace(spec)[["layer", "shape"]].itertuples(index=False):
         if layer in readers:
             rows += [(layer, way, numbers) for way in ("forward", "backward")]
         numbers = math.prod(shape)
@@ -101,7 +101,7 @@ def data_parallel(spec: Spec, bytes_per_number: int = 4) -> pd.DataFrame:
 
     One row a weight layer: layer, direction ("gradient"), bytes, whatever the batch. Any net.
     """
-    trace = specs.trace(spec)
+    trace = shapes.trace(spec)
     trace = trace[trace["kind"].isin(WEIGHT_KINDS)].reset_index(drop=True)
     numbers = trace["weights"] + trace["biases"]
     return trace[["layer"]].assign(direction="gradient", bytes=numbers * bytes_per_number)

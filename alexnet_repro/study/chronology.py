@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_repro import experiments, records
 from alexnet_repro.errors import MissingError
-from alexnet_repro.experiments import Experiment
-from alexnet_repro.records import RunRecord
+from alexnet_repro.study import experiments, records
+from alexnet_repro.study.experiments import Experiment
+from alexnet_repro.study.records import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,20 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexnet_repro import (
-    arithmetic,
-    effects,
-    evidence,
-    exact,
-    experiments,
-    intervals,
-    records,
-    verdicts,
-)
 from alexnet_repro.errors import InputError
-from alexnet_repro.ledger import COLUMNS, FILE, TRAINED, Claim, ClaimError, get, load_claims
-from alexnet_repro.records import RunRecord
-from alexnet_repro.verdicts import Verdict
+from alexnet_repro.spec import arithmetic
+from alexnet_repro.study import effects, evidence, exact, experiments, intervals, records, verdicts
+from alexnet_repro.study.ledger import COLUMNS, FILE, TRAINED, Claim, ClaimError, get, load_claims
+from alexnet_repro.study.records import RunRecord
+from alexnet_repro.study.verdicts import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

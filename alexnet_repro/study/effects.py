@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alexnet_repro.errors import InputError
-from alexnet_repro.records import RunRecord
+from alexnet_repro.study.records import RunRecord
 
 Ends = tuple[float, float]
 ANYTHING: Ends = (-math.inf, math.inf)

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_repro import effects, experiments, records, sets, spec
+from alexnet_repro import spec
 from alexnet_repro.config import RunConfig
+from alexnet_repro.data import sets
 from alexnet_repro.errors import InputError
-from alexnet_repro.experiments import Experiment
-from alexnet_repro.records import RecordError, RunRecord
+from alexnet_repro.study import effects, experiments, records
+from alexnet_repro.study.experiments import Experiment
+from alexnet_repro.study.records import RecordError, RunRecord
 
 if TYPE_CHECKING:
-    from alexnet_repro.claims import Claim
+    from alexnet_repro.study.claims import Claim
 
 _CONDITION = re.compile(r"([\w.-]+): (\S.*?) (>=|<=) (-?[\d.]+)")
 

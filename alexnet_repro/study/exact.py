@@ -12,7 +12,7 @@ import math
 import re
 
 from alexnet_repro.errors import InputError
-from alexnet_repro.verdicts import Verdict
+from alexnet_repro.study.verdicts import Verdict
 
 _FIGURE = re.compile(r"(?P<digits>\d[\d,]*(?:\.\d+)?)(?: (?P<word>thousand|million|billion))?\b")
 _WORD = {None: 0, "thousand": 3, "million": 6, "billion": 9}

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from alexnet_repro import networks
+from alexnet_repro import spec
 from alexnet_repro.config import RunConfig
 from alexnet_repro.errors import InputError
 
@@ -83,7 +83,7 @@ def _check_table(table: Any, where: str) -> None:
         _want(isinstance(changes, dict), here, "a table of the keys that it changes", changes)
         try:
             config = RunConfig.from_dict({**table["preset"], **changes})
-            networks.get(config.net)
+            spec.get(config.net)
             here = f"{here}, smoke"
             config.replace(data="embedded", **smoke)
         except InputError as error:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alexnet_repro import experiment_file, paths, records
+from alexnet_repro import paths
 from alexnet_repro.config import RunConfig
 from alexnet_repro.errors import InputError
-from alexnet_repro.experiment_file import check_seeds
-from alexnet_repro.records import RecordError, RunRecord
+from alexnet_repro.study import experiment_file, records
+from alexnet_repro.study.experiment_file import check_seeds
+from alexnet_repro.study.records import RecordError, RunRecord
 
 log = logging.getLogger(__name__)
 FILE = Path(__file__).with_name("experiments.toml")
@@ -216,7 +217,7 @@ def compute(
         return old
     import pandas as pd
 
-    from alexnet_repro.train import train
+    from alexnet_repro.training import train
 
     checkpoint = Path(root) / ".checkpoints" / f"{experiment.name}-{arm}-seed{seed}.pt"
     result = train(config, seed, checkpoint=checkpoint, data_root=data_root, quiet=quiet)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from alexnet_repro import experiments, records
-from alexnet_repro.children import MALLOC as MALLOC  # the benchmarks take it from here
-from alexnet_repro.children import Children
 from alexnet_repro.errors import InputError
+from alexnet_repro.study import experiments, records
+from alexnet_repro.study.children import MALLOC as MALLOC
+from alexnet_repro.study.children import Children
 
 Job = tuple[str, str, int]  # experiment, arm, seed
 
@@ -43,7 +43,7 @@ def jobs(
 def command(job: Job, out: Path | str, device: str | None, step: str | None) -> list[str]:
     """What runs one job, in a process that ends with the one that starts it."""
     name, arm, seed = job
-    line = [sys.executable, "-m", "alexnet_repro.children", "alexnet_repro"]
+    line = [sys.executable, "-m", "alexnet_repro.study.children", "alexnet_repro"]
     line += ["run", name, "--arm", arm, "--seed", str(seed), "--here", "--out", str(out)]
     line += ["--device", device] if device else []
     return line + (["--step", step] if step else [])

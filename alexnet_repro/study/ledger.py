@@ -11,8 +11,10 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexnet_repro import arithmetic, evidence, exact, experiments, paths, spec
+from alexnet_repro import paths, spec
 from alexnet_repro.errors import InputError
+from alexnet_repro.spec import arithmetic
+from alexnet_repro.study import evidence, exact, experiments
 
 FILE = Path(__file__).with_name("claims.csv")
 BOOK = paths.BOOK

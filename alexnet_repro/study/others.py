@@ -15,8 +15,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexnet_repro import claims
 from alexnet_repro.errors import InputError
+from alexnet_repro.study import claims
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_repro import record_checks
 from alexnet_repro.origin import (
     code_digest,
     git_state,
@@ -22,7 +21,8 @@ from alexnet_repro.origin import (
     provenance,
 )
 from alexnet_repro.paths import PACKAGE, RUNS
-from alexnet_repro.record_checks import CURVE, RecordError, content_sum
+from alexnet_repro.study import record_checks
+from alexnet_repro.study.record_checks import CURVE, RecordError, content_sum
 
 if TYPE_CHECKING:
     import pandas as pd

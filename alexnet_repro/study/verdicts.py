@@ -20,8 +20,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from alexnet_repro import intervals
-from alexnet_repro.intervals import median
+from alexnet_repro.study import intervals
+from alexnet_repro.study.intervals import median
 
 # Every word, in the order in which tables and legends show them.
 MEANING = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from alexnet_repro.errors import InputError
 from alexnet_repro.layers import LocalResponseNorm, PaperDropout
 from alexnet_repro.model import PaperNet
-from alexnet_repro.traffic import meetings
+from alexnet_repro.spec.traffic import meetings
 
 
 class Column(nn.Module):

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from alexnet_repro.errors import InputError
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.optim import PaperSGD, parameter_groups
-from alexnet_repro.traffic import SCORES
+from alexnet_repro.spec.traffic import SCORES
+from alexnet_repro.training import PaperSGD
+from alexnet_repro.training.optim import parameter_groups
 
 Batch = tuple[Tensor, Tensor]  # images N x 3 x S x S float, labels N int64
 GRACE = 5.0  # seconds that a process has to end by itself once the other has failed

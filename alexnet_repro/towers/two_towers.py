@@ -20,11 +20,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from alexnet_repro import spec as specs
-from alexnet_repro.columns import Column, keep_factors
 from alexnet_repro.errors import InputError
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.model import PaperNet, build, check_images
-from alexnet_repro.tower_processes import (
+from alexnet_repro.model import PaperNet, build
+from alexnet_repro.model.paper_net import check_images
+from alexnet_repro.spec.traffic import exchange, per_column
+from alexnet_repro.towers.one_column import Column, keep_factors
+from alexnet_repro.towers.processes import (
     Batch,
     Options,
     Result,
@@ -37,7 +39,6 @@ from alexnet_repro.tower_processes import (
     steps,
     train_column,
 )
-from alexnet_repro.traffic import exchange, per_column
 
 
 class TwoTowers(nn.Module):
@@ -202,7 +203,3 @@ def main() -> None:
     sent = sum(r["bytes"] for r in two.bytes_sent if (r["step"], r["column"]) == (0, 0))
     computed = exchange(net.spec, len(batches[0][0]))["bytes"].sum()
     print(f"bytes that a column sends per step: {sent:,} counted, {computed:,} computed")
-
-
-if __name__ == "__main__":
-    main()

@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_repro import embedded
+from alexnet_repro.data import embedded
 from alexnet_repro.errors import InputError
-from alexnet_repro.model import PaperNet, activations, evaluating
-from alexnet_repro.rows import WEIGHT_KINDS
+from alexnet_repro.model import PaperNet, activations
+from alexnet_repro.model.paper_net import evaluating
+from alexnet_repro.spec.rows import WEIGHT_KINDS
 
 PIXELS = ("centred", "standardised", "unit")
 # Rules of thumb, from the shares of recipes that are known to start (0.2) and to sit at ln C.

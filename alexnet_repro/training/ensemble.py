@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from alexnet_repro.errors import InputError
-from alexnet_repro.evaluate import topk_error
+from alexnet_repro.training.scoring import topk_error
 
 
 def average(probabilities: Tensor, weights: Sequence[float] | None = None) -> Tensor:

@@ -11,16 +11,19 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from alexnet_repro import augment, augment_fast, checkpoints, data, feeding, model, resident
+from alexnet_repro import augment, data, model
+from alexnet_repro.augment import View, on_cpu, on_device, seen
+from alexnet_repro.augment.seen import stream
 from alexnet_repro.config import RunConfig
-from alexnet_repro.diagnose import StuckWarning, StuckWatch
+from alexnet_repro.data import prepared
 from alexnet_repro.errors import InputError
-from alexnet_repro.evaluate import View, evaluate
-from alexnet_repro.feeding import stream
-from alexnet_repro.history import History
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.optim import PaperSGD, Plateau, parameter_groups, set_rate
-from alexnet_repro.steps import Loss, loss_of, set_tf32
+from alexnet_repro.training import checkpoints
+from alexnet_repro.training.diagnose import StuckWarning, StuckWatch
+from alexnet_repro.training.history import History
+from alexnet_repro.training.optim import PaperSGD, Plateau, parameter_groups, set_rate
+from alexnet_repro.training.scoring import evaluate
+from alexnet_repro.training.steps import Loss, loss_of, set_tf32
 
 WATCH = 10  # updates between two looks at the loss
 
@@ -119,7 +122,7 @@ def _set_up(config: RunConfig, seed: int, data_root: Path | str | None, quiet: b
     """Data, net and update rule, before the first update."""
     _set_arithmetic(config)
     training = data.load(config.data, "train", data_root)
-    test = data.load(config.data, data.scored_split(config.data, data_root), data_root)
+    test = data.load(config.data, prepared.scored_split(config.data, data_root), data_root)
     if config.validation_images >= len(training):
         raise InputError(
             f"validation_images is {config.validation_images} of {len(training)} training images"
@@ -145,7 +148,7 @@ def _set_up(config: RunConfig, seed: int, data_root: Path | str | None, quiet: b
     return _Whole(
         config, seed, net, PaperSGD(groups, config.lr, config.momentum), training, view,
         augment.RGBPCA.fit(training.images) if lit else None, StuckWatch(len(training.classes)),
-        quiet, loss_of(net, config.step), resident.hold(training.images, view.device),
+        quiet, loss_of(net, config.step), on_device.hold(training.images, view.device),
         plateau=Plateau(drops=3, patience=config.plateau_patience or 1, min_improvement=0.0),
         test=test,
         result=Result(net=net, data_sha256={"train": training.sha256, test.split: test.sha256}),
@@ -197,11 +200,11 @@ def _epoch(run: _Run, epoch: int) -> bool:
     for module in net.modules():
         if isinstance(module, PaperDropout):
             module.generator = masks
-    batches = feeding.batches(
+    batches = seen.batches(
         config, seed, epoch, run.training, run.count, run.view, run.components, run.held
     )
     bar = tqdm(
-        augment_fast.supply(batches, torch.device(run.view.device)),
+        on_cpu.supply(batches, torch.device(run.view.device)),
         f"epoch {epoch + 1}/{config.epochs}",
         total=-(-run.count // config.batch), unit="batch", disable=run.quiet, leave=False,
     )  # fmt: skip

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from alexnet_repro.errors import InputError
-from alexnet_repro.evaluate import topk_error
 from alexnet_repro.layers import LocalResponseNorm
 from alexnet_repro.model import PaperNet, activations
+from alexnet_repro.training.scoring import topk_error
 
 # §4.1 which of the views of augment.ten_crop make an average of so many
 VIEWS: dict[int, tuple[int, ...]] = {

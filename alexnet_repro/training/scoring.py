@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_repro import augment
+from alexnet_repro.augment import cropping
+from alexnet_repro.augment.view import View
 from alexnet_repro.data import DataSet
 from alexnet_repro.errors import InputError
 
@@ -37,53 +37,6 @@ def wrong_at_k(scores: Tensor, labels: Tensor, k: int) -> Tensor:
 def topk_error(scores: Tensor, labels: Tensor, k: int) -> float:
     """§6 Fraction of rows whose label is outside the k highest scores (see wrong_at_k)."""
     return wrong_at_k(scores, labels, k).sum().item() / len(labels)
-
-
-@dataclass(frozen=True)
-class View:
-    """How uint8 images become what the net sees: mean subtracted, scaled, on a device."""
-
-    whole: Tensor  # C x H x W: the mean image, grey levels
-    scale: float  # divides the centred pixels; 1 keeps them as they are
-    crop: int
-    device: torch.device
-    matching: bool = False  # subtract the part of the mean at the crop's place, not the centre
-
-    @classmethod
-    def of(
-        cls,
-        data: DataSet,
-        crop: int,
-        standardised: bool,
-        device: str = "cpu",
-        *,
-        mean_part: str = "central",
-    ) -> View:
-        """The view that a run's configuration asks for; crop 0 means the whole image."""
-        crop = crop or data.images.shape[-1]
-        data.mean.central(crop)  # raises ValueError where the crop does not fit
-        whole = torch.from_numpy(np.ascontiguousarray(data.mean.values)).to(device)
-        scale = data.std if standardised else 1.0
-        return cls(whole, scale, crop, torch.device(device), mean_part == "matching")
-
-    @property
-    def mean(self) -> Tensor:
-        """The central part of the mean image, C x crop x crop."""
-        return augment.center_crop(self.whole, self.crop)
-
-    def __call__(self, crops: Tensor, mean: Tensor | None = None) -> Tensor:
-        """... x C x crop x crop uint8 (0..255) -> the same shape in float32, channels last.
-
-        mean: what to subtract in place of the central part.
-        """
-        if crops.dtype != torch.uint8 or crops.shape[-2:] != (self.crop, self.crop):
-            raise InputError(
-                f"wanted uint8 crops of {self.crop} pixels (0..255), "
-                f"got {tuple(crops.shape)} of {crops.dtype}"
-            )
-        x = crops.to(self.device).float() - (self.mean if mean is None else mean)
-        x = x / self.scale
-        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
 def batches(data: DataSet, size: int, limit: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -120,7 +73,7 @@ def evaluate(
         labels = labels.to(view.device)
         with torch.autocast(view.device.type, torch.bfloat16, enabled=autocast):
             if views == 1:
-                scores = net(view(augment.center_crop(images, view.crop)))
+                scores = net(view(cropping.center_crop(images, view.crop)))
                 logs = F.log_softmax(scores.float(), 1)
             else:
                 logs = _ten_crop_log_probabilities(net, images, view)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from alexnet_repro import routes
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.model import evaluating
+from alexnet_repro.model.paper_net import evaluating
 
 log = logging.getLogger(__name__)
 Loss = Callable[[Tensor, Tensor], Tensor]

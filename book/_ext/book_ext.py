@@ -6,7 +6,7 @@ import hashlib
 import html
 from pathlib import Path
 
-from alexnet_repro import records
+from alexnet_repro.study import records
 
 
 def _digest() -> str:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet_repro import augment
+from alexnet_repro.augment import cropping
 
 # Pixel (row, column) of channel c holds 100 c + 10 row + column.
 CODED = torch.tensor([
@@ -71,9 +72,9 @@ def test_an_arm_without_reflections_sees_the_same_crop_places():
 
 
 def test_center_crop_leaves_an_odd_rest_right_and_bottom():
-    crop = augment.center_crop(CODED, 2)  # rests: 3 rows, 4 columns
+    crop = cropping.center_crop(CODED, 2)  # rests: 3 rows, 4 columns
     assert crop[0, 0].tolist() == [[12, 13], [22, 23]]
-    assert augment.center_crop(CODED[0, 1], 3).tolist() == [
+    assert cropping.center_crop(CODED[0, 1], 3).tolist() == [
         [111, 112, 113], [121, 122, 123], [131, 132, 133],
     ]  # fmt: skip
 
@@ -97,7 +98,7 @@ def test_ten_crops_of_a_batch_are_those_of_each_image():
 
 
 def test_errors_say_what_was_given():
-    for cut in (augment.center_crop, augment.ten_crop):
+    for cut in (cropping.center_crop, augment.ten_crop):
         for size in (0, 6):
             with pytest.raises(ValueError, match=f"a {size}-pixel crop does not fit"):
                 cut(CODED[..., :5], size)

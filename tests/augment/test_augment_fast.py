@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_repro import augment, augment_fast, native, resident
-from alexnet_repro.augment import RGBPCA
+from alexnet_repro import augment, native
+from alexnet_repro.augment import RGBPCA, cropping, on_cpu, on_device
 
 PCA = RGBPCA(torch.tensor([400.0, 1400.0, 14800.0]).double(), torch.eye(3).double()[:, [2, 0, 1]])
 
@@ -19,8 +19,8 @@ def by(request, monkeypatch):
         monkeypatch.setattr(native, "library", lambda name: None)
     else:
         request.getfixturevalue("compiler")
-        assert native.library("batches")
-        monkeypatch.setattr(augment_fast, "_in_numpy", lambda *_: pytest.fail("not in C++"))
+        assert native.library("augment/batches")
+        monkeypatch.setattr(on_cpu, "_in_numpy", lambda *_: pytest.fail("not in C++"))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_equals_the_three_steps_bit_for_bit(n, side, crop, reading, scale):
     usual = torch.get_num_threads()
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        found = augment_fast.batch(images, draws, crop, mean, shift=shift, divisors=divisors)
+        found = on_cpu.batch(images, draws, crop, mean, shift=shift, divisors=divisors)
         assert torch.equal(found, wanted)
         assert found.is_contiguous()
     torch.set_num_threads(usual)
@@ -55,7 +55,7 @@ def test_views_and_other_dtypes_are_taken():
     draws = augment.draw_crops(3, 8, 5, torch.Generator().manual_seed(0))
     mean = torch.rand(3, 10, 10).double()[:, ::2, ::2]
     shift = torch.rand(3, 3).double().t()
-    found = augment_fast.batch(images, draws, 5, mean, shift=shift)
+    found = on_cpu.batch(images, draws, 5, mean, shift=shift)
     wanted = augment.apply_crops(images, draws, 5).float() - mean.float()
     assert torch.equal(found, wanted + shift.float()[:, :, None, None])
 
@@ -67,20 +67,20 @@ def test_a_mean_or_a_shift_of_another_shape_is_refused(mean, shift):
     draws = augment.draw_crops(2, 8, 5, torch.Generator().manual_seed(0))
     images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
     with pytest.raises(ValueError, match=r"a mean of \(3, 5, 5\), or one for each of 2 images"):
-        augment_fast.batch(images, draws, 5, torch.zeros(mean), shift=torch.zeros(shift))
+        on_cpu.batch(images, draws, 5, torch.zeros(mean), shift=torch.zeros(shift))
 
 
 def test_an_empty_batch_is_one():
     draws = augment.draw_crops(0, 8, 5, torch.Generator().manual_seed(0))
     images = torch.zeros(0, 3, 8, 8, dtype=torch.uint8)
-    assert augment_fast.batch(images, draws, 5, torch.zeros(3, 5, 5)).shape == (0, 3, 5, 5)
+    assert on_cpu.batch(images, draws, 5, torch.zeros(3, 5, 5)).shape == (0, 3, 5, 5)
 
 
 def test_a_mean_for_each_image():
     images = torch.arange(4 * 3 * 8 * 8).reshape(4, 3, 8, 8).to(torch.uint8)
     draws = augment.draw_crops(4, 8, 5, torch.Generator().manual_seed(0))
-    means = augment.matching_mean(torch.rand(3, 8, 8), draws, 5)
-    found = augment_fast.batch(images, draws, 5, means)
+    means = cropping.matching_mean(torch.rand(3, 8, 8), draws, 5)
+    found = on_cpu.batch(images, draws, 5, means)
     assert torch.equal(found, augment.apply_crops(images, draws, 5).float() - means)
 
 
@@ -88,7 +88,7 @@ def test_the_source_is_left_as_it_was():
     source = np.arange(2 * 3 * 6 * 6, dtype=np.uint8).reshape(2, 3, 6, 6)
     kept = source.copy()
     draws = augment.Draws(*(torch.tensor(x) for x in ([0, 1], [1, 0], [True, True])))
-    augment_fast.batch(torch.from_numpy(source), draws, 5, torch.zeros(3, 5, 5))
+    on_cpu.batch(torch.from_numpy(source), draws, 5, torch.zeros(3, 5, 5))
     assert (source == kept).all()
 
 
@@ -103,7 +103,7 @@ def test_the_source_is_left_as_it_was():
 def test_errors_say_what_was_given(images, crop, text):
     draws = augment.draw_crops(2, 8, 5, torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match=text):
-        augment_fast.batch(images, draws, crop, torch.zeros(3, crop, crop))
+        on_cpu.batch(images, draws, crop, torch.zeros(3, crop, crop))
 
 
 @pytest.mark.parametrize(("name", "place"), [("top", 4), ("left", -1)])
@@ -113,9 +113,9 @@ def test_places_outside_the_image_are_refused(name, place):
     images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
     wanted = rf"5-pixel crops of 8x8 have {name} in 0..3, got -?\d to"
     with pytest.raises(ValueError, match=wanted):
-        augment_fast.batch(images, draws, 5, torch.zeros(3, 5, 5))
+        on_cpu.batch(images, draws, 5, torch.zeros(3, 5, 5))
     with pytest.raises(ValueError, match=wanted):
-        resident.batch(images, torch.arange(2), draws, 5, torch.zeros(3, 5, 5))
+        on_device.batch(images, torch.arange(2), draws, 5, torch.zeros(3, 5, 5))
 
 
 def test_ahead_keeps_the_order_and_makes_the_next_item_meanwhile():
@@ -126,21 +126,19 @@ def test_ahead_keeps_the_order_and_makes_the_next_item_meanwhile():
         return i
 
     found = []
-    for item in augment_fast.ahead(map(make, range(5))):
+    for item in on_cpu.ahead(map(make, range(5))):
         found.append(item)
         time.sleep(0.02)
         if item < 4:
             assert (item + 1, False) in threads  # the next one is there already
     assert found == list(range(5))
-    assert list(augment_fast.ahead([])) == []
+    assert list(on_cpu.ahead([])) == []
 
 
 @pytest.mark.parametrize(("device", "meanwhile"), [("cpu", False), ("cuda", True)])
 def test_batches_are_made_meanwhile_for_a_gpu_and_in_turn_for_a_cpu(device, meanwhile):
     made = []
-    for item in augment_fast.supply(
-        map(lambda i: made.append(i) or i, range(3)), torch.device(device)
-    ):
+    for item in on_cpu.supply(map(lambda i: made.append(i) or i, range(3)), torch.device(device)):
         time.sleep(0.02)
         assert len(made) == min(3, item + 1 + meanwhile)
 
@@ -150,7 +148,7 @@ def test_ahead_passes_an_error_on():
         yield 1
         raise KeyError("broken")
 
-    made = augment_fast.ahead(items())
+    made = on_cpu.ahead(items())
     assert next(made) == 1
     with pytest.raises(KeyError, match="broken"):
         next(made)

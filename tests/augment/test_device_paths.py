@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet_repro import augment, augment_fast, data, model, resident, steps, train
-from alexnet_repro.augment import RGBPCA
+from alexnet_repro import augment, data, model, training
+from alexnet_repro.augment import RGBPCA, cropping, on_cpu, on_device
 from alexnet_repro.config import RunConfig
 from alexnet_repro.layers import LocalResponseNorm
+from alexnet_repro.training import loop, steps
 
 PCA = RGBPCA(torch.tensor([400.0, 1400.0, 14800.0]).double(), torch.eye(3).double())
 SMALL = RunConfig(
@@ -26,25 +27,25 @@ def test_held_images_give_the_batches_of_the_cpu_bit_for_bit(lit, matching):
     index = torch.randperm(40, generator=generator)[:17]
     draws = augment.draw_crops(17, 32, 24, generator)
     mean = 100 + 30 * torch.rand(3, 32, 32, generator=generator)
-    part = augment.matching_mean(mean, draws, 24) if matching else augment.center_crop(mean, 24)
+    part = cropping.matching_mean(mean, draws, 24) if matching else cropping.center_crop(mean, 24)
     shift = PCA.shift(PCA.draw(17, generator), reading="original").float() if lit else None
     options = {"shift": shift, "divisors": (1.1, 63.7) if lit else ()}
-    found = resident.batch(images, index, draws, 24, part, **options)
-    wanted = augment_fast.batch(images[index], draws, 24, part, **options)
+    found = on_device.batch(images, index, draws, 24, part, **options)
+    wanted = on_cpu.batch(images[index], draws, 24, part, **options)
     assert torch.equal(found, wanted)
 
 
 def test_the_cpu_holds_nothing_and_a_gpu_only_what_fits(monkeypatch):
     images = data.load("embedded", "train").images
-    assert resident.hold(images, torch.device("cpu")) is None
+    assert on_device.hold(images, torch.device("cpu")) is None
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * images.nbytes - 1, 0))
-    assert resident.hold(images, torch.device("cuda")) is None
+    assert on_device.hold(images, torch.device("cuda")) is None
 
 
 def test_training_from_held_images_is_the_same_run(monkeypatch):
-    plain = train.train(SMALL, 0, quiet=True)
-    monkeypatch.setattr(resident, "hold", lambda images, device: torch.from_numpy(images))
-    held = train.train(SMALL, 0, quiet=True)
+    plain = training.train(SMALL, 0, quiet=True)
+    monkeypatch.setattr(on_device, "hold", lambda images, device: torch.from_numpy(images))
+    held = training.train(SMALL, 0, quiet=True)
     assert held.curve == plain.curve
     pairs = zip(held.net.parameters(), plain.net.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
@@ -136,7 +137,7 @@ def test_the_key_chooses_the_step(monkeypatch):
         asked.append(kind)
         return steps.loss_of(net)
 
-    monkeypatch.setattr(train, "loss_of", loss_of)
-    train.train(SMALL.replace(step="compiled", colour_noise="none"), 0, quiet=True)
+    monkeypatch.setattr(loop, "loss_of", loss_of)
+    training.train(SMALL.replace(step="compiled", colour_noise="none"), 0, quiet=True)
     assert asked == ["compiled"]
     assert "step" not in SMALL.decides()  # where a run goes on is not what it is

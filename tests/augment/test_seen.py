@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from alexnet_repro import augment, data, feeding, train
+from alexnet_repro import augment, data, training
+from alexnet_repro.augment import View, seen
 from alexnet_repro.config import RunConfig
-from alexnet_repro.evaluate import View, ten_crop_probabilities
+from alexnet_repro.training import loop, ten_crop_probabilities
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_what_the_net_sees_follows_the_key(key, value):
     def streams():
         return [torch.Generator().manual_seed(s) for s in (1, 2)]
 
-    seen = feeding._seen(raw, view, noise, config, *streams())
+    shown = seen._seen(raw, view, noise, config, *streams())
     crops, colours = streams()
     draws = augment.draw_crops(64, 32, 24, crops, chunk=config.crop_chunk)
     alphas = noise.draw(64, colours) if noise else None
@@ -48,7 +49,7 @@ def test_what_the_net_sees_follows_the_key(key, value):
             scale = noise.eigenvalues / 255 if value == "paper" else noise.eigenvalues.sqrt()
             shift = (noise.eigenvectors * (alphas[i] * scale)).sum(1)
             wanted = (wanted + shift[:, None, None].float()) / (1.1 if value == "original" else 1)
-        torch.testing.assert_close(seen[i], wanted)
+        torch.testing.assert_close(shown[i], wanted)
     if key == "crop_chunk":
         assert draws.top[:32].unique().numel() == draws.top[32:].unique().numel() == 1
 
@@ -62,11 +63,11 @@ def test_colour_noise_ends_after_its_epochs(monkeypatch, until, epochs):
             noisy.append(number)
         return True
 
-    monkeypatch.setattr(train, "_epoch", epoch)
+    monkeypatch.setattr(loop, "_epoch", epoch)
     config = RunConfig(
         colour_noise="original", colour_noise_epochs=until, epochs=3, train_eval_images=10
     )
-    train.train(config, 0, quiet=True)
+    training.train(config, 0, quiet=True)
     assert noisy == epochs
 
 

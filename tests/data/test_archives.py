@@ -11,7 +11,8 @@ import zipfile
 import pytest
 from image_files import coded, solid, write
 
-from alexnet_repro import sources
+from alexnet_repro import data
+from alexnet_repro.data import sources
 from alexnet_repro.errors import InputError
 
 KINDS = ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
@@ -31,7 +32,7 @@ def prepared(tmp_path):
     def run(content, **options):
         path.write_bytes(content)
         try:
-            sources.prepare(path, made, **{"force": True, **options})
+            data.prepare(path, made, **{"force": True, **options})
             found = json.loads((made / "meta.json").read_text())
         except InputError as error:  # any other is a fault of the library
             found = str(error)
@@ -185,7 +186,7 @@ def test_what_is_neither_file_nor_folder_is_no_source(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):  # reading either would never end
         with pytest.raises(ValueError, match=rf"{path} is neither a folder nor a file"):
-            sources.prepare(path, tmp_path / "out" / "made")
+            data.prepare(path, tmp_path / "out" / "made")
 
 
 @pytest.mark.parametrize("odd", ["pipe", "socket", "broken link", "linked folder"])
@@ -203,7 +204,7 @@ def test_a_folder_with_something_odd_for_an_image_is_refused(tmp_path, monkeypat
         os.symlink(tmp_path / "in/train/ant", "x")
     text = r"train/bee/x is a link to a folder|train/bee/x.png is a link or a device, wanted a file"
     with pytest.raises(ValueError, match=text):
-        sources.prepare(tmp_path / "in", tmp_path / "out" / "made")
+        data.prepare(tmp_path / "in", tmp_path / "out" / "made")
 
 
 def test_a_source_that_changes_meanwhile_is_an_error(tmp_path, monkeypatch):
@@ -219,16 +220,16 @@ def test_a_source_that_changes_meanwhile_is_an_error(tmp_path, monkeypatch):
     found = sources.archives.members
     monkeypatch.setattr(sources.archives, "members", members)
     with pytest.raises(ValueError, match=r"in changed while it was read: train/bee/3\.png"):
-        sources.prepare(tmp_path / "in", tmp_path / "out" / "made")
+        data.prepare(tmp_path / "in", tmp_path / "out" / "made")
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
 def test_a_newline_in_a_name_stays_one_line(tmp_path, kind):
     files = {**FILES, "train/bee/two\nlines.png": b"bad"}
     with pytest.raises(ValueError, match=r"train/bee/two\\nlines.png': not a JPEG") as caught:
-        sources.prepare(write(tmp_path / "a\nb", files, kind), tmp_path / "out" / "made")
+        data.prepare(write(tmp_path / "a\nb", files, kind), tmp_path / "out" / "made")
     assert len(str(caught.value).splitlines()) == 1
     assert " at 0x" not in str(caught.value)
     with pytest.raises(ValueError, match="no such source") as caught:
-        sources.prepare(tmp_path / "no\nwhere", tmp_path / "out" / "made")
+        data.prepare(tmp_path / "no\nwhere", tmp_path / "out" / "made")
     assert len(str(caught.value).splitlines()) == 1

@@ -7,7 +7,8 @@ import pickle
 import numpy as np
 import pytest
 
-from alexnet_repro import data, embedded
+from alexnet_repro import data
+from alexnet_repro.data import embedded, prepared
 
 
 class Trap:
@@ -29,7 +30,7 @@ def tiny(tmp_path):
         images = np.arange(n * 12, dtype=np.uint8).reshape(n, 3, 2, 2)
         np.save(folder / f"{split}-images.npy", images)
         np.save(folder / f"{split}-labels.npy", np.arange(n) % 2)
-    data.finish(folder, tmp_path / "tiny", ["cat", "dog"], "by hand", ["bad.png: why"])
+    prepared.finish(folder, tmp_path / "tiny", ["cat", "dog"], "by hand", ["bad.png: why"])
     assert not folder.exists()
     return tmp_path / "tiny"
 
@@ -88,24 +89,24 @@ def test_central_part_of_the_mean_image_by_hand():
 
 def test_mean_and_std_against_numpy():
     images = np.random.default_rng(0).integers(0, 256, (17, 3, 4, 5), dtype=np.uint8)
-    mean, std = data.mean_and_std(images, chunk=5)
+    mean, std = prepared.mean_and_std(images, chunk=5)
     assert mean.dtype == np.float32
     np.testing.assert_allclose(mean, images.mean(0), rtol=1e-6)
     assert std == pytest.approx((images - images.mean(0)).std())
     white = np.full((600, 1, 1, 1), 255, np.uint8)  # sums that overflow uint8 and uint16
-    assert data.mean_and_std(white)[0].item() == 255
+    assert prepared.mean_and_std(white)[0].item() == 255
 
 
 def test_array_sha256():
     images = np.zeros((4, 1, 2, 2), np.uint8)
-    found = data.array_sha256(images)
+    found = prepared.array_sha256(images)
     assert found == hashlib.sha256(b"(4, 1, 2, 2)|u1" + bytes(16)).hexdigest()
-    assert found == data.array_sha256(images, chunk=3)
+    assert found == prepared.array_sha256(images, chunk=3)
     changed = images.copy()
     changed[3, 0, 1, 1] = 1
     others = [changed, images.reshape(4, 2, 2), images.view(np.int8)]
-    assert len({found, *map(data.array_sha256, others)}) == 4
-    assert data.array_sha256(images, changed) != data.array_sha256(changed, images)
+    assert len({found, *map(prepared.array_sha256, others)}) == 4
+    assert prepared.array_sha256(images, changed) != prepared.array_sha256(changed, images)
 
 
 def test_embedded_arrays_are_balanced_uint8_and_the_same_at_every_draw():
@@ -119,7 +120,7 @@ def test_embedded_arrays_are_balanced_uint8_and_the_same_at_every_draw():
     images, labels = embedded._draw.__wrapped__("test")  # not from the cache
     assert np.array_equal(images, found.images)
     assert np.array_equal(labels, found.labels)
-    assert data.array_sha256(images, labels) == found.sha256
+    assert prepared.array_sha256(images, labels) == found.sha256
 
 
 def test_embedded_train_and_test_share_no_image():

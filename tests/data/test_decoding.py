@@ -11,7 +11,7 @@ import pytest
 from image_files import coded, encode, noise, solid
 from PIL import Image
 
-from alexnet_repro import decoding
+from alexnet_repro.data import decoding
 from alexnet_repro.errors import InputError
 
 
@@ -82,7 +82,7 @@ def test_the_largest_image_is_still_read(monkeypatch):
 def test_a_file_of_too_many_bytes_is_refused(prepare, tmp_path, monkeypatch):
     large = encode(np.random.default_rng(0).integers(0, 256, (64, 64, 3)))
     assert max(map(len, coded().values())) < 5000 < len(large)
-    for module in ("alexnet_repro.archives.LIMIT", "alexnet_repro.decoding.LIMIT"):
+    for module in ("alexnet_repro.data.archives.LIMIT", "alexnet_repro.data.decoding.LIMIT"):
         monkeypatch.setattr(module, 5000)
     for kind in ("folder", "zip", "tar.xz"):
         with pytest.raises(ValueError, match=r"^train/bee/9.png: more than 5,000 bytes; add --sk"):

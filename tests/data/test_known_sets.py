@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from image_files import coded, solid, write
 
-from alexnet_repro import cli, data, sets, sources, train
+from alexnet_repro import cli, data, training
+from alexnet_repro.data import prepared, sets, sources
 from alexnet_repro.config import RunConfig
 from alexnet_repro.errors import InputError
 
@@ -22,7 +23,7 @@ KNOWN = {
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
     source = write(tmp_path / "source.zip", coded(), "zip")
-    sources.prepare(source, tmp_path / "out" / "nobodys")
+    data.prepare(source, tmp_path / "out" / "nobodys")
     meta = json.loads((tmp_path / "out" / "nobodys" / "meta.json").read_text())
     sums = {split: entry["sha256"] for split, entry in meta["splits"].items()}
     right = sets.KnownSet(3, {"train": 12, "test": 6}, sums)
@@ -32,7 +33,7 @@ def archive(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["toy", "right", "mine"])
 def test_a_whole_set_is_taken(archive, tmp_path, name):
-    sources.prepare(archive, tmp_path / "out" / name)
+    data.prepare(archive, tmp_path / "out" / name)
     assert len(data.load(name, "test", tmp_path / "out")) == 6
 
 
@@ -50,19 +51,19 @@ def test_a_whole_set_is_taken(archive, tmp_path, name):
 def test_a_set_that_is_not_whole_is_refused_and_loses_nothing(archive, tmp_path, name, files, text):
     other = write(tmp_path / "other.zip", {**coded(), **files}, "zip")
     with pytest.raises(InputError, match=f"this is not the .*{text}.*; give the whole source, or"):
-        sources.prepare(other, tmp_path / "out" / name)
+        data.prepare(other, tmp_path / "out" / name)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["nobodys"]
     if name in ("right", "toy"):  # nor does --force
-        sources.prepare(archive, tmp_path / "out" / name)
+        data.prepare(archive, tmp_path / "out" / name)
         with pytest.raises(InputError, match="this is not the whole"):
-            sources.prepare(other, tmp_path / "out" / name, force=True)
+            data.prepare(other, tmp_path / "out" / name, force=True)
         assert len(data.load(name, "train", tmp_path / "out")) == 12
 
 
 def test_skipped_files_are_missing_from_a_known_set(archive, tmp_path):
     other = write(tmp_path / "other.zip", {**coded(), "train/ant/0.png": b"bad"}, "zip")
     with pytest.raises(InputError, match=r"whole toy: images: .*12.* wanted, got .*11"):
-        sources.prepare(other, tmp_path / "out" / "toy", skip_bad=True)
+        data.prepare(other, tmp_path / "out" / "toy", skip_bad=True)
 
 
 @pytest.mark.parametrize(
@@ -71,18 +72,18 @@ def test_skipped_files_are_missing_from_a_known_set(archive, tmp_path):
 )
 def test_the_scored_split(tmp_path, splits, wanted):
     files = {f"{s}/{c}/{i}.png": solid(i, 0, 0) for s in splits for c in "ab" for i in range(2)}
-    sources.prepare(write(tmp_path / "in.zip", files, "zip"), tmp_path / "out" / "made")
-    assert data.scored_split("made", tmp_path / "out") == wanted
+    data.prepare(write(tmp_path / "in.zip", files, "zip"), tmp_path / "out" / "made")
+    assert prepared.scored_split("made", tmp_path / "out") == wanted
 
 
 def test_a_set_without_a_scored_split(tmp_path):
     source = write(tmp_path / "in.zip", {"a/1.png": solid(1, 1, 1)}, "zip")
-    sources.prepare(source, tmp_path / "out" / "made")
+    data.prepare(source, tmp_path / "out" / "made")
     with pytest.raises(InputError, match="'made' has no split test or val; it has train"):
-        data.scored_split("made", tmp_path / "out")
+        prepared.scored_split("made", tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="no prepared data set 'other'"):
-        data.scored_split("other", tmp_path / "out")
-    assert data.scored_split("embedded") == "test"
+        prepared.scored_split("other", tmp_path / "out")
+    assert prepared.scored_split("embedded") == "test"
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -93,9 +94,9 @@ def test_training_scores_that_split_and_names_it(tmp_path, split):
         for k, c in enumerate("ab")
         for i in range(n)
     }
-    sources.prepare(write(tmp_path / "in.zip", files, "zip"), tmp_path / "out" / "made")
+    data.prepare(write(tmp_path / "in.zip", files, "zip"), tmp_path / "out" / "made")
     config = RunConfig(data="made", net="18pct-plain", init="modern", batch=8, epochs=1)
-    result = train.train(config, 0, data_root=tmp_path / "out", quiet=True)
+    result = training.train(config, 0, data_root=tmp_path / "out", quiet=True)
     assert result.metrics["test_images"] == 6
     made = {s: data.load("made", s, tmp_path / "out").sha256 for s in ("train", split)}
     assert result.data_sha256 == made

@@ -3,7 +3,7 @@
 import pytest
 from image_files import CLASSES, coded, solid
 
-from alexnet_repro import listing
+from alexnet_repro.data import listing
 from alexnet_repro.errors import InputError
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from image_files import coded, noise, solid, write
 
-from alexnet_repro import cli, data, placing, sources
+from alexnet_repro import cli, data
+from alexnet_repro.data import placing, sources
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def python(code, *arguments):
@@ -77,9 +78,9 @@ def test_a_kill_leaves_the_old_set_or_the_new(prepare, tmp_path, other, where, t
         assert len(data.load("made", "train", made.parent)) == then
     else:  # the set that is there is seen
         with pytest.raises(FileExistsError, match="made exists already; add --force"):
-            sources.prepare(other, made)
+            data.prepare(other, made)
     assert len(data.load("made", "train", made.parent)) == then
-    sources.prepare(other, made, force=True)
+    data.prepare(other, made, force=True)
     assert len(data.load("made", "train", made.parent)) == 13
     assert [p.name for p in made.parent.iterdir()] == ["made"]  # what was left has been swept
 
@@ -99,8 +100,8 @@ def test_two_preparations_of_a_name_do_not_meet(tmp_path, other):
     with placing.workplace(made, False) as folder:
         (folder / "under way").touch()
         with pytest.raises(ValueError, match="made is being prepared by another process; wait"):
-            sources.prepare(other, made)
-        sources.prepare(other, made.with_name("another"))  # another name, at the same time
+            data.prepare(other, made)
+        data.prepare(other, made.with_name("another"))  # another name, at the same time
         assert (folder / "under way").exists()
     assert [p.name for p in made.parent.iterdir()] == ["another"]
 
@@ -110,13 +111,13 @@ def test_a_set_that_came_meanwhile_is_not_replaced(tmp_path, other, monkeypatch)
 
     def members(source, **options):  # while the first lists its files, a second prepares the set
         monkeypatch.setattr(sources.archives, "members", found)
-        sources.prepare(write(tmp_path / "first.zip", coded(), "zip"), made)
+        data.prepare(write(tmp_path / "first.zip", coded(), "zip"), made)
         return found(source, **options)
 
     found = sources.archives.members
     monkeypatch.setattr(sources.archives, "members", members)
     with pytest.raises(FileExistsError, match="exists already"):
-        sources.prepare(other, made)
+        data.prepare(other, made)
     assert len(data.load("made", "train", made.parent)) == 12
 
 
@@ -145,7 +146,7 @@ def test_force_replaces_nothing_but_a_prepared_set(prepare, tmp_path, other):
     def refused(text):
         before = tree(tmp_path / "out")
         with pytest.raises(FileExistsError, match=text):
-            sources.prepare(other, made, force=True)
+            data.prepare(other, made, force=True)
         assert tree(tmp_path / "out") == before
 
     made.mkdir(parents=True)
@@ -168,7 +169,7 @@ def test_force_replaces_nothing_but_a_prepared_set(prepare, tmp_path, other):
     made.unlink()
     (tmp_path / "elsewhere").rename(made)
     (made / "meta.json").write_text("{")  # a damaged set may be made again
-    sources.prepare(other, made, force=True)
+    data.prepare(other, made, force=True)
     assert len(data.load("made", "train", made.parent)) == 13
 
 
@@ -185,12 +186,12 @@ def test_source_and_target_do_not_overlap(prepare, tmp_path, place, kind):
         source.parent.mkdir(parents=True, exist_ok=True)
         write(source, coded(), "zip")
         if place in (".", ".."):  # an archive beside the set does no harm
-            assert sources.prepare(source, made, force=True) == made
+            assert data.prepare(source, made, force=True) == made
             assert source.exists()
             return
     before = tree(tmp_path)
     with pytest.raises(ValueError, match=r"source .* and the target .*made overlap; move one"):
-        sources.prepare(source, made, force=True)
+        data.prepare(source, made, force=True)
     assert tree(tmp_path) == before
 
 
@@ -225,7 +226,7 @@ def test_a_disk_that_fills_is_one_line_and_leaves_nothing(prepare, tmp_path, mon
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match=r"no space for \d\d,\d\d\d bytes .*-images.npy'"):
-        sources.prepare(other, tmp_path / "out" / "made", force=True)
+        data.prepare(other, tmp_path / "out" / "made", force=True)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["made"]
     assert len(data.load("made", "train", tmp_path / "out")) == 12
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from image_files import CLASSES, coded, encode, noise, rescaled, solid, write
 
-from alexnet_repro import data, decoding, sources
+from alexnet_repro import data
+from alexnet_repro.data import decoding
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar.xz"])
@@ -185,10 +186,10 @@ def test_no_space_left(prepare, tmp_path, monkeypatch):
 
 def test_what_is_no_source(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no such source: .*nothing.zip"):
-        sources.prepare(tmp_path / "nothing.zip", tmp_path / "made")
+        data.prepare(tmp_path / "nothing.zip", tmp_path / "made")
     (tmp_path / "text.zip").write_text("text")
     with pytest.raises(ValueError, match=r"text.zip is neither a folder nor a zip nor a tar"):
-        sources.prepare(tmp_path / "text.zip", tmp_path / "made")
+        data.prepare(tmp_path / "text.zip", tmp_path / "made")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.xz"])
@@ -201,4 +202,4 @@ def test_a_damaged_archive_is_named(tmp_path, kind):
         del whole[len(whole) * 7 // 10 :]  # a download that was broken off
     path.write_bytes(whole)
     with pytest.raises(ValueError, match=rf"source\.{kind}"):
-        sources.prepare(path, tmp_path / "out" / "made")
+        data.prepare(path, tmp_path / "out" / "made")

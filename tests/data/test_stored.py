@@ -10,7 +10,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from alexnet_repro import data, stored
+from alexnet_repro import data
+from alexnet_repro.data import prepared, stored
 from alexnet_repro.errors import InputError
 
 
@@ -23,7 +24,7 @@ def made(tmp_path):
         images = np.random.default_rng(n).integers(0, 256, (n, 3, 4, 4), dtype=np.uint8)
         np.save(folder / f"{split}-images.npy", images)
         np.save(folder / f"{split}-labels.npy", np.arange(n) % 3)
-    data.finish(folder, tmp_path / "made", ["ant", "bee", "cat"], "by hand", [])
+    prepared.finish(folder, tmp_path / "made", ["ant", "bee", "cat"], "by hand", [])
     return tmp_path / "made"
 
 
@@ -201,7 +202,7 @@ def test_a_pickle_is_never_opened(made, file):
 def test_test_images_of_another_size_are_named(made, edit_json):
     images, labels = np.zeros((6, 3, 5, 5), np.uint8), np.arange(6) % 3
     np.save(made / "test-images.npy", images)
-    digest = data.array_sha256(images, labels)
+    digest = prepared.array_sha256(images, labels)
     edit_json(made / "meta.json", lambda meta: meta["splits"]["test"].update(sha256=digest))
     refused(made, "test-images.npy", "shape (6, 3, 5, 5), training images (12, 3, 4, 4)", "test")
 
@@ -260,7 +261,7 @@ def test_the_files_that_meta_json_says_are_there(made):
     meta = json.loads((made / "meta.json").read_text())
     assert set(meta) == {"format", "source", "classes", "std", "splits", "skipped"}
     assert {key for entry in meta["splits"].values() for key in entry} == {"images", "sha256"}
-    text = " ".join(data.__doc__.split())
+    text = " ".join(prepared.__doc__.split())
     assert (
         "meta.json (format, name of the source, class names, deviation of the centred training "
         "pixels, images and sha256 of each split, skipped files)" in text

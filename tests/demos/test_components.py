@@ -12,7 +12,10 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from alexnet_repro import components, demo_training, diagnose, embedded, records
+from alexnet_repro.data import embedded
+from alexnet_repro.demos import components, of_training
+from alexnet_repro.study import records
+from alexnet_repro.training import diagnose
 
 NAMES = list(components.DEMONSTRATIONS)
 
@@ -342,7 +345,7 @@ def check_exports(found):
 def counted_ensembles(found):
     """The demonstration's arithmetic again, image by image, from the nets' own probabilities."""
     found = found.set_index("what")
-    probabilities, labels = demo_training._trained_probabilities()
+    probabilities, labels = of_training._trained_probabilities()
     p, true = probabilities[:, 250:].double().numpy(), labels[250:].numpy()
     weights = found.loc[["net 1", "net 2", "net 3"], "weight"].to_numpy(float)
     means = {

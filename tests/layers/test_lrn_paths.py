@@ -10,8 +10,14 @@ from functools import partial
 import pytest
 import torch
 
-from alexnet_repro import lrn_compiled, lrn_fast, lrn_native, native
-from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
+from alexnet_repro import native
+from alexnet_repro.layers import (
+    LocalResponseNorm,
+    WithinMapNorm,
+    norm_compiled,
+    norm_eager,
+    norm_native,
+)
 
 
 def loop(x, n, over_n):
@@ -48,14 +54,14 @@ def test_paths_equal_the_loop(path, n, over_n, shape, dtype, layout, tolerance):
     (found * weights.to(dtype)).sum().backward()
     torch.testing.assert_close(x.grad.double(), exact.grad, rtol=tolerance, atol=tolerance)
     if path == "compiled":
-        assert not lrn_compiled._broken  # it was the compiled path that was tested
+        assert not norm_compiled._broken  # it was the compiled path that was tested
 
 
 def test_the_rule_behind_auto():
-    assert lrn_fast.choose("auto", torch.device("cpu")) == "native"
-    assert lrn_fast.choose("auto", torch.device("cuda")) == "compiled"
-    assert lrn_fast.choose("auto", torch.device("mps")) == "eager"
-    assert lrn_fast.choose("compiled", torch.device("cpu")) == "compiled"
+    assert norm_eager.choose("auto", torch.device("cpu")) == "native"
+    assert norm_eager.choose("auto", torch.device("cuda")) == "compiled"
+    assert norm_eager.choose("auto", torch.device("mps")) == "eager"
+    assert norm_eager.choose("compiled", torch.device("cpu")) == "compiled"
     with pytest.raises(ValueError, match="wants path auto, eager, compiled, native, got 'fast'"):
         LocalResponseNorm(path="fast")
     with pytest.raises(ValueError, match="wants path auto, eager, compiled, native, got 'fast'"):
@@ -85,7 +91,7 @@ NORMS = [
 @pytest.mark.parametrize("shape", [(3, 8, 6, 5), (40, 24, 9, 9), (1, 2, 1, 1)])  # many blocks, one
 @pytest.mark.usefixtures("compiler")
 def test_native_equals_eager_in_float64(norm, layout, shape):
-    assert lrn_native.takes(torch.zeros(1), 0.75)  # it is the kernel that is tested
+    assert norm_native.takes(torch.zeros(1), 0.75)  # it is the kernel that is tested
     x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
     x = x.contiguous(memory_format=layout)
     found = both_passes(norm(path="native"), x)
@@ -107,7 +113,7 @@ def test_compiled_equals_eager_in_float64(norm, layout):
     x = 3 * torch.randn(3, 8, 6, 5, generator=torch.Generator().manual_seed(1))
     x = x.contiguous(memory_format=layout)
     found = both_passes(norm(path="compiled"), x)
-    assert not lrn_compiled._broken
+    assert not norm_compiled._broken
     for a, b in zip(found, both_passes(norm(path="eager"), x.double()), strict=True):
         torch.testing.assert_close(a.double(), b, rtol=3e-6, atol=3e-6)
         assert a.is_contiguous(memory_format=layout)
@@ -151,7 +157,7 @@ def test_the_kernel_passes_nan_on():
 @pytest.mark.usefixtures("compiler")
 def test_a_damaged_kernel_is_built_again(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    source = native.Path(native.__file__).with_name("norms.cpp")
+    source = native.PACKAGE / "layers" / "norms.cpp"
     path = native._built(source)
     assert path.parent == tmp_path / "alexnet_repro"
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # nothing left behind
@@ -162,7 +168,7 @@ def test_a_damaged_kernel_is_built_again(monkeypatch, tmp_path):
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
 def test_without_a_c_compiler_the_eager_path_goes_on_with_one_line(compiler, monkeypatch, caplog):
     monkeypatch.setenv("CXX", compiler)
-    for module in (native, lrn_native):
+    for module in (native, norm_native):
         monkeypatch.setattr(module, "library", functools.cache(module.library.__wrapped__))
     x = torch.randn(2, 7, 3, 3)
     with caplog.at_level(logging.WARNING):
@@ -177,8 +183,8 @@ def test_without_a_compiler_the_eager_path_goes_on_with_one_line(monkeypatch, ca
     def broken(formula):
         raise RuntimeError("no compiler\nlong story")
 
-    monkeypatch.setattr(lrn_compiled, "_program", broken)
-    monkeypatch.setattr(lrn_compiled, "_broken", [])
+    monkeypatch.setattr(norm_compiled, "_program", broken)
+    monkeypatch.setattr(norm_compiled, "_broken", [])
     x = torch.randn(2, 7, 3, 3)
     with caplog.at_level(logging.WARNING):
         found = [LocalResponseNorm(path="compiled")(x) for _ in range(3)]
@@ -193,9 +199,9 @@ def test_a_backward_pass_that_does_not_compile_goes_on_without(monkeypatch, capl
         raise RuntimeError("no backward")
 
     x = torch.randn(2, 7, 3, 3)
-    monkeypatch.setattr(lrn_compiled, "_broken", [])
-    monkeypatch.setattr(lrn_compiled, "_program", lambda formula: no_backward)
-    monkeypatch.setattr(lrn_compiled, "forward", lambda *_: False)
+    monkeypatch.setattr(norm_compiled, "_broken", [])
+    monkeypatch.setattr(norm_compiled, "_program", lambda formula: no_backward)
+    monkeypatch.setattr(norm_compiled, "forward", lambda *_: False)
     found = both_passes(LocalResponseNorm(path="compiled"), x)
     assert "no backward" in caplog.text
     for a, b in zip(found, both_passes(LocalResponseNorm(path="eager"), x), strict=True):
@@ -220,7 +226,9 @@ def test_an_empty_batch_passes(layer):
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("n", "over_n"), [(1, False), (4, True), (5, False), (9, False)])
 def test_a_block_at_a_time(n, over_n, layout, groups, monkeypatch):
-    monkeypatch.setattr(lrn_fast, "CACHED", 50)  # 200 numbers of some rows: the last block is less
+    monkeypatch.setattr(
+        norm_eager, "CACHED", 50
+    )  # 200 numbers of some rows: the last block is less
     x = torch.randn(3, 8, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     x = x.contiguous(memory_format=layout).requires_grad_()
     norm = LocalResponseNorm(n, 0.1, alpha_over_n=over_n, groups=groups, path="eager")
@@ -238,7 +246,7 @@ def test_within_the_map_a_block_at_a_time(layout, monkeypatch):
     weights = torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape)
     found = []
     for cached in (50, 1 << 18):  # two images, or all five
-        monkeypatch.setattr(lrn_fast, "CACHED", cached)
+        monkeypatch.setattr(norm_eager, "CACHED", cached)
         y = WithinMapNorm(3, 0.5, path="eager")(x)
         found.append((y, *torch.autograd.grad((y * weights).sum(), x)))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
@@ -258,7 +266,7 @@ def test_inside_another_compiler_the_gradient_is_the_written_one(norm, monkeypat
     wanted = both_passes(norm, x)
     program = torch.compile(norm, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(both_passes(program, x), wanted)
-    monkeypatch.setattr(lrn_compiled, "_gradient", lambda *_: 1 / 0)
+    monkeypatch.setattr(norm_compiled, "_gradient", lambda *_: 1 / 0)
     torch._dynamo.reset()
     with pytest.raises(Exception, match="division by zero"):
         both_passes(torch.compile(norm, backend="aot_eager", fullgraph=True), x)

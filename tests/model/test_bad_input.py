@@ -8,6 +8,7 @@ import torch
 
 from alexnet_repro import augment, model, spec
 from alexnet_repro.layers import PaperDropout
+from alexnet_repro.model import paper_net
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,8 @@ def test_what_is_taken(net):
 
 def test_224_and_227_fit_the_full_net_and_nothing_between_fails_late():
     sides = {
-        side: model._fits(model.specs.get("alexnet"), side) for side in (63, 223, 224, 227, 256)
+        side: paper_net._fits(paper_net.specs.get("alexnet"), side)
+        for side in (63, 223, 224, 227, 256)
     }
     assert sides == {63: False, 223: True, 224: True, 227: True, 256: False}
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from alexnet_repro import model
-from alexnet_repro.dropout import from_inverted, to_inverted
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.rows import Layer, Spec
+from alexnet_repro.model.inverted import from_inverted, to_inverted
+from alexnet_repro.spec import Layer, Spec
 
 HIDDEN = (Layer("fc1", "fc", 6), Layer("relu1", "act"), Layer("drop1", "dropout"))
 SMALL = Spec("small", "test", (*HIDDEN, Layer("fc2", "fc", 4)), 2)

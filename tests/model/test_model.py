@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from alexnet_repro import diagnose, model, spec, steps
+from alexnet_repro import model, spec
+from alexnet_repro.model import paper_net
+from alexnet_repro.training import diagnose, steps
 
 # Products of kernel sizes and widths, as in the paper's Fig. 2 and the original configurations.
 PARAMETERS = {
@@ -81,7 +83,7 @@ def test_the_original_normalises_each_column_apart():
     for row in spec.get("alexnet-original").layers:
         if row.kind == "lrn":
             width = 96 if row.name == "norm1" else 256
-            norm = model._module(row, (width, 1, 1), (width, 1, 1), "relu")
+            norm = paper_net._module(row, (width, 1, 1), (width, 1, 1), "relu")
             x = torch.full((1, width, 1, 1), 100.0)
             b = norm(x).flatten()
             end, inner = (100 / (2 + 2e-5 * n * 1e4) ** 0.75 for n in (3, 5))
@@ -182,7 +184,7 @@ def test_evaluation_mode_ends_whatever_happens():
     net = model.build("mini-alexnet", init="modern", generator=seeded())
     net.drop7.eval()  # a module's own mode is its own
     modes = [m.training for m in net.modules()]
-    with model.evaluating(net):
+    with paper_net.evaluating(net):
         assert not any(m.training for m in net.modules())
     assert [m.training for m in net.modules()] == modes
     wrong = torch.zeros(2, 3, 5, 5)

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from alexnet_repro import dropout, model, onnx_export, peers, spec
+from alexnet_repro import model, spec
+from alexnet_repro.model import inverted, onnx_export
+from alexnet_repro.spec import peers
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -101,7 +103,7 @@ def test_the_check_sees_a_difference(tmp_path):
 def test_both_forms_of_dropout_export_to_the_same_function(tmp_path):
     net = made("mini-alexnet")
     onnx_export.to_onnx(net, tmp_path / "net.onnx")
-    dropout.to_inverted(net)
+    inverted.to_inverted(net)
     x = images(net, 2)
     with torch.inference_mode():
         size = net.eval()(x).abs().max().item()

@@ -14,9 +14,11 @@ import torchvision
 from safetensors import safe_open
 from torch import nn
 
-from alexnet_repro import dropout, model, peers, spec, weights
+from alexnet_repro import model, spec
 from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.layers import PaperDropout
+from alexnet_repro.model import inverted, weights
+from alexnet_repro.spec import peers
 
 NETS = {**spec.NETWORKS, **peers.PEERS}
 CAFFE = {
@@ -85,7 +87,7 @@ def mini(tmp_path):
 def test_converted_dropout_dtype_and_memory_layout_survive(mini):
     net, path = mini
     before = scores(net, images(net))
-    dropout.to_inverted(net)
+    inverted.to_inverted(net)
     weights.save(net.double().to(memory_format=torch.channels_last), path)
     back = weights.load(path)
     assert isinstance(back.drop6, nn.Dropout)
@@ -389,7 +391,7 @@ def test_torchvision_gives_the_same_scores(theirs):
     assert {type(net.drop5), type(net.drop6)} == {PaperDropout}
     with pytest.raises(ValueError, match=r"torchvision with relu is not .*dropout.to_inverted"):
         weights.to_layout(net, "torchvision")
-    dropout.to_inverted(net)
+    inverted.to_inverted(net)
     assert all(torch.equal(v, state[k]) for k, v in weights.to_layout(net, "torchvision").items())
     assert all(torch.equal(v, before[k]) for k, v in state.items())  # theirs were copied
 
@@ -503,7 +505,7 @@ def test_other_names_are_refused(theirs):
 
 def test_the_table_of_layouts_names_every_layer_with_weights():
     for layout, rows in weights.LAYOUTS.items():
-        wanted = [r.name for r in peers.get(layout).layers if r.kind in spec.WEIGHT_KINDS]
+        wanted = [r.name for r in peers.get(layout).layers if r.kind in rows.WEIGHT_KINDS]
         assert [row.layer for row in rows] == wanted
         blue = ["blue" in row.note for row in rows]
         assert blue == [layout != "torchvision"] + [False] * 7

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 JUPYTER_BOOK = str(Path(sys.executable).with_name("jupyter-book"))
 
 
@@ -95,9 +95,9 @@ def test_images_and_figures_have_text(html):
 
 
 def test_landing_shows_the_scoreboard_of_the_ledger(html):
-    from alexnet_repro import claims
+    from alexnet_repro import study
 
-    counts = claims.scoreboard()["verdict"].value_counts()
+    counts = study.scoreboard()["verdict"].value_counts()
     text = (html / "index.html").read_text()
     for word, count in counts.items():
         kind = word.replace(" ", "-")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from docutils import nodes
 
-from alexnet_repro import records
+from alexnet_repro.study import records
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = {"index": "index.ipynb", "3.4-pooling": "3.4-pooling.ipynb", "how-to-run": "how-to-run.md"}
 
 

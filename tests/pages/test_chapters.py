@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import stand_ins
 
-from alexnet_repro import chapters, cli, records
+from alexnet_repro import cli
+from alexnet_repro.pages import chapters
+from alexnet_repro.study import records
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 
 
 def notebook(*cells):

@@ -5,11 +5,13 @@ import json
 import pandas as pd
 import pytest
 
-from alexnet_repro import experiments, figures, page, records
+from alexnet_repro import study
+from alexnet_repro.pages import figures, page
+from alexnet_repro.study import records
 
 
 def _curves():
-    return figures.training_error(experiments.run_or_load("s31-relu-modern"))
+    return figures.training_error(study.run_or_load("s31-relu-modern"))
 
 
 def test_legends_have_no_panel_and_the_ground_is_transparent():

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_repro import ledger_tables, tables, verdicts
+from alexnet_repro.pages import ledger_tables, tables
+from alexnet_repro.study import verdicts
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # no answer to the claim: nothing ran, not enough of it, it cannot tell, or nothing to measure
 OPEN = {"not run", "no verdict", "unclear", "not in regime", "definition"}
 BADGE = re.compile(r'class="verdict ([\w-]+)">')

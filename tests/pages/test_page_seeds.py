@@ -10,7 +10,7 @@ from pathlib import Path
 import page_text
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TRAINED = [p.stem for p in (ROOT / "book").glob("*.ipynb") if "run_or_load(" in p.read_text()]
 
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from alexnet_repro import accelerator_tables, performance, performance_prose, records
+from alexnet_repro.pages import accelerator_tables, performance, performance_prose
+from alexnet_repro.study import records
 
 NAMES = ["lrn", "train_step", "epoch", "augment", "jpeg", "ten_crop", "start_up", "seeds"]
 

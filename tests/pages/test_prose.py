@@ -6,10 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from alexnet_repro import arithmetic, claims, components, experiments, page, prose, records, spec
+from alexnet_repro import spec, study
+from alexnet_repro.demos import components
+from alexnet_repro.pages import page, prose
+from alexnet_repro.spec import arithmetic
+from alexnet_repro.study import claims, experiments, records
 
 SWEEP = {"a": [0.01, 0.1], "b": [0.01, 0.1]}
-BOOK = Path(__file__).resolve().parent.parent / "book"
+BOOK = Path(__file__).resolve().parents[2] / "book"
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def test_a_run_that_began_before_the_last_rate_is_named_with_both_times(swept):
 def test_every_counted_run_began_after_its_sweep_but_one():
     """The one is told on page 3.1; a second must not come."""
     found = []
-    for experiment in experiments.load_experiments().values():
+    for experiment in study.load_experiments().values():
         if experiment.sweep:
             early = prose.early_runs(experiment.name)
             found += [(experiment.name, *row) for row in early[["arm", "seed"]].to_numpy()]
@@ -153,7 +157,7 @@ def test_share_of_the_image_by_hand():
 
 def test_what_is_computed_from_the_nets_is_not_typed_either():
     """Parameters of each net, and how far the printed figures are off."""
-    exact = [c for c in claims.load_claims() if c.compare == "exact"]
+    exact = [c for c in study.load_claims() if c.compare == "exact"]
     computed = {f"{arithmetic.parameters(net):,}" for net in spec.NETWORKS}
     computed |= {f"{abs(arithmetic.compute(c.metric, c.arm) - c.paper_value):,.0f}" for c in exact}
     computed = {number for number in computed if len(number) >= 5}
@@ -177,7 +181,7 @@ def test_glued_texts_reach_the_page_as_they_are(monkeypatch):
 
 
 def test_the_legend_has_every_word():
-    from alexnet_repro import verdicts
+    from alexnet_repro.study import verdicts
 
     text = page.legend().data
     for word, meaning in verdicts.MEANING.items():

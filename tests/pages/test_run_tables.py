@@ -6,7 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from alexnet_repro import claims, experiments, run_tables, tables, verdicts
+from alexnet_repro import study
+from alexnet_repro.pages import run_tables, tables
+from alexnet_repro.study import claims, experiments, verdicts
 
 
 def committed(name):
@@ -21,7 +23,7 @@ def plain(html):
 
 def test_headline_says_paper_ours_and_verdict():
     runs = committed("s34-pooling")
-    found = claims.verdict(claims.get("c14-top1"), runs)
+    found = study.verdict(claims.get("c14-top1"), runs)
     text = plain(run_tables.headline("c14-top1", runs))
     assert text.strip().startswith(
         "Overlapping pooling lowers the top-1 error by 0.4 points. Paper:"

@@ -20,10 +20,10 @@ from pathlib import Path
 import page_text
 import pytest
 
-from alexnet_repro import claims, records
-from alexnet_repro.records import content_sum
+from alexnet_repro import study
+from alexnet_repro.study.records import content_sum
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # columns of demonstrations and fields of benchmarks that say what was asked, not what came out
 ASKED = {"activity", "deviation", "shift", "update", "flip", "ship", "stretch", "threads", "x",
          "batch", "images", "layer", "lower"}  # fmt: skip
@@ -52,7 +52,7 @@ def other(error: float, more: float) -> float:
 
 def alter_runs(runs: Path) -> None:
     for path in runs.glob("*/*-seed*.json"):
-        old = records.RunRecord.load(path)
+        old = study.RunRecord.load(path)
         # within a sweep the order must stay, or another rate were chosen and all records stale
         more = 0.0 if old.experiment.endswith("-sweep") else share(old.arm, old.seed)
         metrics = {k: other(v, more) if isinstance(v, float) else v for k, v in old.metrics.items()}
@@ -155,7 +155,7 @@ def rounds_to(shown: str, typed: str) -> bool:
 
 def printed(page: str) -> set[str]:
     """What the paper prints and the original logged on a page's claims: facts, as per cent too."""
-    mine = [c for c in claims.load_claims() if c.page == page]
+    mine = [c for c in study.load_claims() if c.page == page]
     values = [v for c in mine for v in (c.paper_value, c.code_value) if v is not None]
     return {f"{k * abs(v):.{n}f}" for v in values for k in (1, 100) for n in (0, 1, 2)
             if round(k * abs(v), n) == round(k * abs(v), 9)}  # fmt: skip

@@ -5,8 +5,9 @@ import torch
 import torchvision
 from torch import nn
 
-from alexnet_repro import model, peers, spec
+from alexnet_repro import model, spec
 from alexnet_repro.layers import PaperDropout
+from alexnet_repro.spec import peers, shapes
 
 PARAMETERS = {
     "paper": 60_965_224, "torchvision": 61_100_840, "caffe-alexnet": 60_965_224,
@@ -48,7 +49,7 @@ def weight_rows(name):
 def test_every_line_gives_the_number_beside_it():
     table = peers.differences()
     assert [row["peer"] for row in table] == list(PARAMETERS)
-    names = {"peers": peers, "spec": spec}
+    names = {"peers": peers, "spec": shapes}
     for row in table:
         assert row["parameters"] == PARAMETERS[row["peer"]]
         assert eval(row["line"], names) == PARAMETERS[row["peer"]]

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from alexnet_repro import experiments, regime, sets, spec
+from alexnet_repro import spec
 from alexnet_repro.config import RunConfig
-from alexnet_repro.regime import Setting
-from alexnet_repro.rows import Layer, Spec
+from alexnet_repro.data import sets
+from alexnet_repro.spec import Layer, Spec, regime
+from alexnet_repro.spec.regime import Setting
+from alexnet_repro.study import experiments
 
 
 def of(experiment, arm, side):

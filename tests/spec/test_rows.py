@@ -5,9 +5,10 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from alexnet_repro import model, optim, rows, spec
+from alexnet_repro import model, spec
 from alexnet_repro.errors import InputError
-from alexnet_repro.spec import Layer, Spec
+from alexnet_repro.spec import Layer, Spec, rows
+from alexnet_repro.training import optim
 
 OTHER = {  # a value that is neither the default nor that of the rows below
     "out": 6, "size": 7, "stride": 3, "padding": 2, "groups": 4, "std": 0.5, "bias": 0.25,
@@ -46,7 +47,7 @@ def seen(net_spec):
     found = [*x.parameters(), x.eval()(maps)]
     torch.manual_seed(2)
     found.append(x.train()(maps))
-    decays = {r.name: r.decay or 0.0 for r in net_spec.layers if r.kind in spec.WEIGHT_KINDS}
+    decays = {r.name: r.decay or 0.0 for r in net_spec.layers if r.kind in rows.WEIGHT_KINDS}
     groups = optim.parameter_groups(net, 0.1, decays)
     return found, [(g["layer"], g["weight_decay"]) for g in groups]
 
@@ -182,7 +183,7 @@ def test_each_layers_own_decay_reaches_the_optimiser(name):
         net = model.build(name)
     groups = optim.parameter_groups(net, 0.001, net.spec.decays())
     found = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
-    layers = [net.get_submodule(r.name) for r in net_spec.layers if r.kind in spec.WEIGHT_KINDS]
+    layers = [net.get_submodule(r.name) for r in net_spec.layers if r.kind in rows.WEIGHT_KINDS]
     assert [found[id(layer.weight)] for layer in layers] == DECAYS[name]
     assert {found[id(layer.bias)] for layer in layers} == {0.0}
 

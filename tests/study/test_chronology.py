@@ -4,8 +4,9 @@ import datetime
 
 import pytest
 
-from alexnet_repro import chronology, experiments, records
+from alexnet_repro import study
 from alexnet_repro.errors import MissingError
+from alexnet_repro.study import chronology, experiments, records
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_every_counted_record_is_held_against_both(found):
     counted = [p for p in records.RUNS.glob("s*/*-seed*.json") if "-sweep" not in p.parent.name]
     assert len(found) == len(counted) >= 33
     assert (found["plan"].str.len() == 40).all()
-    swept = {e.name for e in experiments.load_experiments().values() if e.sweep}
+    swept = {e.name for e in study.load_experiments().values() if e.sweep}
     assert set(found.loc[found["swept"].notna(), "experiment"]) == swept & set(found["experiment"])
 
 

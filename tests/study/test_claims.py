@@ -4,8 +4,11 @@ import dataclasses
 
 import pytest
 
-from alexnet_repro import arithmetic, claims, cli, ledger_tables, tables, verdicts
-from alexnet_repro.verdicts import Verdict
+from alexnet_repro import cli, study
+from alexnet_repro.pages import ledger_tables, tables
+from alexnet_repro.spec import arithmetic
+from alexnet_repro.study import claims, verdicts
+from alexnet_repro.study.verdicts import Verdict
 
 # The errors that the paper prints, per cent, top-1 and top-5 (tables 1 and 2, §6).
 PRINTED = {
@@ -23,7 +26,7 @@ LOG_147, LOG_148 = (0.410580, 0.185100), (0.420340, 0.193620)
 
 @pytest.fixture(scope="module")
 def ledger():
-    return {c.claim_id: c for c in claims.load_claims()}
+    return {c.claim_id: c for c in study.load_claims()}
 
 
 def test_all_35_claims_have_a_row(ledger):
@@ -59,7 +62,7 @@ def test_the_logged_errors(ledger):
 
 
 def test_the_paper_is_off_in_five_places_and_matches_elsewhere(ledger):
-    words = {name: claims.verdict(c).word for name, c in ledger.items() if c.arithmetic}
+    words = {name: study.verdict(c).word for name, c in ledger.items() if c.arithmetic}
 
     def earned(word):
         return {name for name, found in words.items() if found == word}
@@ -79,13 +82,13 @@ def test_the_paper_is_off_in_five_places_and_matches_elsewhere(ledger):
 
 def test_a_definition_that_does_not_hold_is_no_definition(ledger):
     wrong = dataclasses.replace(ledger["c22"], paper_value=9.0)
-    assert claims.verdict(wrong).word == "paper is off"
-    assert claims.verdict(ledger["c27"]).word == "definition"
-    assert claims.verdict(ledger["c27"]).why.startswith("a definition: PaperSGD is tested")
+    assert study.verdict(wrong).word == "paper is off"
+    assert study.verdict(ledger["c27"]).word == "definition"
+    assert study.verdict(ledger["c27"]).why.startswith("a definition: PaperSGD is tested")
 
 
 def test_every_row_that_is_not_run_says_why(tmp_path):
-    board = claims.scoreboard(tmp_path)  # no records at all
+    board = study.scoreboard(tmp_path)  # no records at all
     assert set(board["verdict"]) == {"match", "paper is off", "definition", "not run"}
     idle = board[board["verdict"] == "not run"]
     assert idle["why"].str.len().min() > 10
@@ -108,7 +111,7 @@ def test_commands(ledger):
 def test_scoreboard_from_records(pooling_records, tmp_path):
     for record in pooling_records:
         record.save(tmp_path)
-    board = claims.scoreboard(tmp_path).set_index("claim")
+    board = study.scoreboard(tmp_path).set_index("claim")
     # top-1: -0.003, -0.004, -0.005, so -0.004 +- 4.303 * 0.001 / sqrt(3) = 0.002484
     row = board.loc["c14-top1"]
     wanted = pytest.approx([-0.004, -0.006484, -0.001516], abs=1e-6)
@@ -140,7 +143,7 @@ def test_the_command_line_says_what_is_only_a_bound(capsys):
     [line] = [t for t in capsys.readouterr().out.splitlines() if "c08-original" in t]
     # tanh was cut off after 20 epochs, ReLU took 5.5 to 6.6 of them
     assert ">= 3.51" in line
-    [row] = [t for t in claims.scoreboard().itertuples() if t.claim == "c08-original"]
+    [row] = [t for t in study.scoreboard().itertuples() if t.claim == "c08-original"]
     assert row.measured == f">= {row.ours:.6g}"
 
 

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_repro import claims, experiments, records
+from alexnet_repro import study
+from alexnet_repro.study import claims, experiments
 
-ROOT = Path(__file__).resolve().parent.parent / "runs"
+ROOT = Path(__file__).resolve().parents[2] / "runs"
 FILES = sorted(ROOT.glob("*/*-seed*.json"))
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t, two-sided 95 %, n - 1 degrees
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_record_is_fresh_and_from_a_clean_commit(path):
-    record = records.RunRecord.load(path)
+    record = study.RunRecord.load(path)
     experiment = experiments.get(record.experiment)
     assert experiments.load_run(experiment, record.arm, record.seed).metrics == record.metrics
     assert record.seed in experiment.seeds
@@ -98,7 +99,7 @@ def _half(effects, table):
 def test_scoreboard_equals_a_second_calculation(claim_id):
     claim = claims.get(claim_id)
     side, size, also = SIDES[claim_id]
-    shown = claims.scoreboard().set_index("claim").loc[claim_id]
+    shown = study.scoreboard().set_index("claim").loc[claim_id]
     effects, cut = _effects(claim, claim.metric)
     n = len(effects)
     assert shown["n"] == n == len(experiments.get(claim.experiment).seeds)

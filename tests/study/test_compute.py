@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from alexnet_repro import experiments, origin, records
-from alexnet_repro.experiments import run_or_load
-from alexnet_repro.records import RecordError
+from alexnet_repro import origin, study
+from alexnet_repro.study import experiments, records, run_or_load
+from alexnet_repro.study.records import RecordError
 
 NAME = "s34-pooling"
 
@@ -68,7 +68,7 @@ def test_provenance_and_curve_are_those_of_the_training(few_images, tmp_path):
     found = run_or_load(NAME, "smoke", arms=["overlap"], epochs=1, out_dir=tmp_path, quiet=True)[0]
     saved = list(tmp_path.rglob("overlap-seed0.json"))
     assert len(saved) == 1
-    assert records.RunRecord.load(saved[0]).provenance == found.provenance
+    assert study.RunRecord.load(saved[0]).provenance == found.provenance
     told = {"git", "code_sha256", "start_utc", "versions", "data_sha256", "wall_seconds", "paths"}
     assert told <= set(found.provenance)
     assert found.provenance["resumed"] == []

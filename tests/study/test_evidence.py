@@ -7,7 +7,10 @@ import re
 
 import pytest
 
-from alexnet_repro import claims, experiments, run_tables, sets, tables
+from alexnet_repro import study
+from alexnet_repro.data import sets
+from alexnet_repro.pages import run_tables, tables
+from alexnet_repro.study import claims, experiments
 
 COMMIT = "0123456789" * 4
 
@@ -24,7 +27,7 @@ def records_of(make_record, name, metrics, config=None):
 
 def shown(name, runs):
     """The word and the reason of a claim, checked to be the same in all that pages show."""
-    found = claims.verdict(claims.get(name), runs)
+    found = study.verdict(claims.get(name), runs)
     line = re.sub(r"\s+", " ", re.sub("<[^>]+>", "", run_tables.headline(name, runs).data))
     cell = re.sub("<[^>]+>", " ", tables.measured(name, runs).data)
     assert f" {found.word}" in line
@@ -139,7 +142,7 @@ def test_a_choice_of_seeds_changes_no_word():
 
 def test_seeds_of_one_experiment_have_seen_the_same_images(make_record):
     """Also where the sums of a set are not known: they must agree with each other."""
-    from alexnet_repro.evidence import lacks
+    from alexnet_repro.study.evidence import lacks
 
     runs = records_of(
         make_record, "s6-ilsvrc-2012",
@@ -164,9 +167,9 @@ def test_images_held_out_for_validation_are_counted(pooling_records, monkeypatch
     for record in pooling_records:
         record.config.update(held_out)
         record.metrics["train_images"] = 45_000
-    assert claims.verdict(claims.get("c14-top1"), pooling_records).word == "direction"
+    assert study.verdict(claims.get("c14-top1"), pooling_records).word == "direction"
     pooling_records[0].metrics["train_images"] = 50_000
-    why = claims.verdict(claims.get("c14-top1"), pooling_records).why
+    why = study.verdict(claims.get("c14-top1"), pooling_records).why
     assert why == "overlap seed 0 has 55,000 training images, the set 50,000"
 
 
@@ -236,7 +239,7 @@ def test_diverged_runs_are_an_outcome_and_their_rate_is_told(make_record):
 def test_preconditions(make_record, condition, word, why):
     runs = records_of(make_record, "s4-ablations", ablation)
     claim = dataclasses.replace(claims.get("c21-overfit"), precondition=condition)
-    found = claims.verdict(claim, runs)
+    found = study.verdict(claim, runs)
     assert found.word == word
     if why:
         assert found.why.startswith(why)
@@ -244,13 +247,13 @@ def test_preconditions(make_record, condition, word, why):
     # the arm of a precondition is needed too
     arm = condition.split(":")[0]
     part = [r for r in runs if not (r.arm == arm and r.seed == 0)]
-    assert claims.verdict(claim, part).why == "2 of 3 seeds"
+    assert study.verdict(claim, part).why == "2 of 3 seeds"
 
 
 def test_the_board_says_no_verdict_of_part_of_the_seeds(pooling_records, tmp_path):
     for record in pooling_records[1:]:
         record.save(tmp_path)
-    board = claims.scoreboard(tmp_path).set_index("claim")
+    board = study.scoreboard(tmp_path).set_index("claim")
     row = board.loc["c14-top1"]
     assert (row["verdict"], row["why"], row["n"]) == ("no verdict", "2 of 3 seeds", 2)
     assert board.loc["c02-gain-top1", "why"] == "2 of 3 seeds"
@@ -260,7 +263,7 @@ def test_an_edited_configuration_is_no_verdict_on_the_board(pooling_records, tmp
     pooling_records[2].config["epochs"] = 1
     for record in pooling_records:
         record.save(tmp_path)
-    row = claims.scoreboard(tmp_path).set_index("claim").loc["c14-top1"]
+    row = study.scoreboard(tmp_path).set_index("claim").loc["c14-top1"]
     assert row["verdict"] == "no verdict"
     assert row["why"] == "overlap seed 2 has epochs 1, the plan 10"
 
@@ -279,7 +282,7 @@ def test_a_cell_that_says_full_moves_nothing(pooling_records):
     sharp = copy.deepcopy(pooling_records)
     for r in sharp:  # -0.0039, -0.004, -0.0041: a match, if the nets were the paper's
         r.metrics["top1_error"] = 0.3 + (r.arm != "overlap") * (0.0039 + r.seed / 10_000)
-    assert claims.verdict(claim, sharp).word == "direction"
+    assert study.verdict(claim, sharp).word == "direction"
 
 
 def test_what_was_committed_is_whole():

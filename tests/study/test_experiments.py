@@ -6,10 +6,11 @@ import sys
 import pytest
 import torch
 
-from alexnet_repro import experiments, records
+from alexnet_repro import study
 from alexnet_repro.errors import InputError
-from alexnet_repro.experiments import chosen_rate, load_run, run_or_load
-from alexnet_repro.records import RecordError
+from alexnet_repro.study import experiments, records, run_or_load
+from alexnet_repro.study.experiments import chosen_rate, load_run
+from alexnet_repro.study.records import RecordError
 
 ARMS = """arms.relu.nonlinearity = "relu"
 arms.tanh.nonlinearity = "tanh"
@@ -29,7 +30,7 @@ SWEEP = "sweep.seed = 100\nsweep.epochs = 2\nsweep.lr.relu = [0.1, 0.01, 0.001]\
 def read(folder, text):
     file = folder / "experiments.toml"
     file.write_text(text)
-    return experiments.load_experiments(file)
+    return study.load_experiments(file)
 
 
 @pytest.fixture
@@ -133,14 +134,14 @@ def test_a_file_that_holds_no_tables_of_experiments(tmp_path, text, said):
 
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.toml: cannot be read"):
-        experiments.load_experiments(tmp_path / "nowhere.toml")
+        study.load_experiments(tmp_path / "nowhere.toml")
     (tmp_path / "latin.toml").write_bytes(TABLE.encode() + b"# \xe9\n")
     with pytest.raises(InputError, match=r"latin\.toml: cannot be read"):
-        experiments.load_experiments(tmp_path / "latin.toml")
+        study.load_experiments(tmp_path / "latin.toml")
 
 
 def test_every_arm_of_the_study_changes_one_component():
-    for experiment in experiments.load_experiments().values():
+    for experiment in study.load_experiments().values():
         if experiment.name.endswith("-sweep") or experiment.name in (
             "s31-relu-original",
             "s31-relu-modern",
@@ -277,12 +278,12 @@ def test_nothing_is_trained_twice(mode, seeds, data, trained, tmp_path, monkeypa
     root = tmp_path / mode
     if mode == "smoke":  # under a folder for this version of the code
         (root,) = root.iterdir()
-    saved = records.load_runs("s34-pooling", root)
+    saved = study.load_runs("s34-pooling", root)
     assert [r.provenance["data_sha256"] for r in saved] == [{"train": "0"}] * len(trained)
 
 
 def test_a_failed_training_leaves_no_record(trained, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys.modules["alexnet_repro.train"], "train", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(sys.modules["alexnet_repro.training.loop"], "train", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_or_load("s34-pooling", "smoke", out_dir=tmp_path)
     assert not list(tmp_path.rglob("*.json"))

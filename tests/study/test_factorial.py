@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from alexnet_repro.factorial import (
+from alexnet_repro.study.factorial import (
     FACTORS,
     INTERACTIONS,
     aliases,

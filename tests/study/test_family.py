@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alexnet_repro import claims, effects, verdicts
-from alexnet_repro.records import RunRecord
+from alexnet_repro.study import RunRecord, claims, effects, verdicts
 
 LEDGERS, ROWS, SEEDS = 10_000, 16, 10
 TRUE = 0.02  # where there is an effect it is two points, five deviations of a pair

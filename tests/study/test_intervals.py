@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from alexnet_repro import intervals
+from alexnet_repro.study import intervals
 
 INF = math.inf
 # mean -0.004, deviation 0.001, half width 4.303 * 0.001 / sqrt(3) = 0.002484

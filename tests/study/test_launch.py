@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import stand_ins
 
-from alexnet_repro import children, cli, experiments, launch, records
+from alexnet_repro import cli
+from alexnet_repro.study import children, experiments, launch, records
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 RUN = ["run", "s34-pooling", "--workers", "2", "--out"]
 
 
@@ -33,7 +34,7 @@ def talkers(tmp_path, monkeypatch, environment):
 def test_a_job_is_one_process_that_trains_itself():
     """A child that launched again would start children without end."""
     line = launch.command(("s34-pooling", "overlap", 2), "some/folder", "cuda:1", "compiled")
-    assert line[:4] == [sys.executable, "-m", "alexnet_repro.children", "alexnet_repro"]
+    assert line[:4] == [sys.executable, "-m", "alexnet_repro.study.children", "alexnet_repro"]
     options = cli._parser().parse_args(line[4:])
     assert options.command is cli._run
     assert options.here is True

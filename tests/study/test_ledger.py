@@ -9,8 +9,9 @@ import dataclasses
 
 import pytest
 
-from alexnet_repro import claims, evidence, experiments, ledger
-from alexnet_repro.claims import ClaimError
+from alexnet_repro import study
+from alexnet_repro.study import claims, evidence, experiments
+from alexnet_repro.study.claims import ClaimError
 
 # compare, arm - versus (or arm / versus), the printed figure, side, setting
 # §6, tables 1 and 2: errors as they are printed, none of them an effect
@@ -95,7 +96,7 @@ OTHERS = {
 
 @pytest.fixture(scope="module")
 def rows():
-    return {c.claim_id: c for c in claims.load_claims()}
+    return {c.claim_id: c for c in study.load_claims()}
 
 
 def test_no_row_is_missing_and_none_is_new(rows):
@@ -208,12 +209,12 @@ def test_a_wrong_cell_is_named(changed, row, column, value, text):
     else:
         file = changed(row, **{column: value})
     with pytest.raises(ClaimError, match=f"^row {row}, column {column}: {text}"):
-        claims.load_claims(file)
+        study.load_claims(file)
 
 
 def test_a_comma_within_quotes_is_no_mistake(changed):
     file = changed("c03-sift-top1", reason='x",y')
-    assert {c.claim_id: c for c in claims.load_claims(file)}["c03-sift-top1"].reason == 'x",y'
+    assert {c.claim_id: c for c in study.load_claims(file)}["c03-sift-top1"].reason == 'x",y'
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_a_wrong_table_is_named(tmp_path, old, new, text):
     assert whole.count(old) == 1
     (tmp_path / "claims.csv").write_text(whole.replace(old, new), encoding="utf-8")
     with pytest.raises(ClaimError, match=text):
-        claims.load_claims(tmp_path / "claims.csv")
+        study.load_claims(tmp_path / "claims.csv")
 
 
 def test_a_ledger_that_was_cut_is_refused_wherever_it_was_cut(tmp_path):
@@ -241,7 +242,7 @@ def test_a_ledger_that_was_cut_is_refused_wherever_it_was_cut(tmp_path):
     for end in [*ends[::6], ends[-1], len(whole) - 1, len(whole) - 9]:
         file.write_text(whole[:end], encoding="utf-8")
         with pytest.raises(ClaimError):
-            claims.load_claims(file)
+            study.load_claims(file)
 
 
 def test_the_nets_and_the_data_set_decide_what_is_scaled():
@@ -272,6 +273,6 @@ def test_the_printed_size_has_the_sign(rows, compare, paper, own, sign):
 
 
 def test_names_of_claims_are_those_of_the_ledger():
-    assert claims.load_claims is ledger.load_claims
+    assert study.load_claims is study.load_claims
     with pytest.raises(ValueError, match=r"no claim 'c99' in claims\.csv"):
         claims.get("c99")

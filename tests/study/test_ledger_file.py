@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from alexnet_repro import claims
-from alexnet_repro.claims import ClaimError
+from alexnet_repro import study
+from alexnet_repro.study import claims
+from alexnet_repro.study.claims import ClaimError
 
 WHOLE = claims.FILE.read_bytes()
 LINES = WHOLE.splitlines(keepends=True)
@@ -28,14 +29,14 @@ def test_a_ledger_that_breaks_off_is_refused(tmp_path, kept, text):
     file = tmp_path / "claims.csv"
     file.write_bytes(kept)
     with pytest.raises(ClaimError, match=re.escape(text)):
-        claims.load_claims(file)
+        study.load_claims(file)
 
 
 def test_a_ledger_that_is_not_there(tmp_path):
     with pytest.raises(ClaimError, match=r"nowhere\.csv: not a readable ledger"):
-        claims.load_claims(tmp_path / "nowhere.csv")
+        study.load_claims(tmp_path / "nowhere.csv")
 
 
 def test_the_whole_ledger_is_taken(tmp_path):
     (tmp_path / "claims.csv").write_bytes(WHOLE)
-    assert claims.load_claims(tmp_path / "claims.csv") == claims.load_claims()
+    assert study.load_claims(tmp_path / "claims.csv") == study.load_claims()

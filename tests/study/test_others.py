@@ -4,8 +4,9 @@ import csv
 
 import pytest
 
-from alexnet_repro import claims, others
+from alexnet_repro import study
 from alexnet_repro.errors import InputError
+from alexnet_repro.study import claims, others
 
 # Ten figures: claim, part of the net, part of the data, metric, number.
 TYPED = [
@@ -189,14 +190,14 @@ def test_fifteen_of_sixteen_results_round_to_what_is_printed():
     ],
 )
 def test_the_log_is_rounded_to_the_digits_that_are_printed(changed, logged, rounded, equal):
-    names = [c.claim_id for c in claims.load_claims()]
+    names = [c.claim_id for c in study.load_claims()]
     file = changed(claims.FILE, names.index("c01-top5"), code_value=logged)
     row = others.print_against_log(file).set_index("claim").loc["c01-top5"]
     assert (row["rounded"], row["equal"]) == (rounded, equal)
 
 
 def test_a_statement_without_the_printed_value_is_refused(changed):
-    names = [c.claim_id for c in claims.load_claims()]
+    names = [c.claim_id for c in study.load_claims()]
     file = changed(claims.FILE, names.index("c10-top1"), statement="Two GPUs: 1.8 points better")
     with pytest.raises(InputError, match=r"row c10-top1, column statement: .*1\.7"):
         others.print_against_log(file)
@@ -204,5 +205,5 @@ def test_a_statement_without_the_printed_value_is_refused(changed):
 
 def test_reading_them_imports_no_torch(imported_by):
     found = imported_by("from alexnet_repro import others\nothers.load_others()")
-    assert "alexnet_repro.others" in found
+    assert "alexnet_repro.study.others" in found
     assert not found & {"torch", "torchvision"}

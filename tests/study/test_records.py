@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from alexnet_repro import origin, records
-from alexnet_repro.records import RecordError, RunRecord
+from alexnet_repro import origin, study
+from alexnet_repro.study import RunRecord, records
+from alexnet_repro.study.records import RecordError
 
 
 def test_save_and_load(make_record, tmp_path):
@@ -42,9 +43,9 @@ def test_the_files_are_plain_json_and_csv(make_record, tmp_path):
 def test_load_runs_sorts_by_arm_and_seed(make_record, tmp_path):
     for arm, seed in [("b", 0), ("a", 10), ("a", 2)]:
         make_record("e", arm, seed).save(tmp_path)
-    found = [(r.arm, r.seed) for r in records.load_runs("e", tmp_path)]
+    found = [(r.arm, r.seed) for r in study.load_runs("e", tmp_path)]
     assert found == [("a", 2), ("a", 10), ("b", 0)]
-    assert records.load_runs("nothing", tmp_path) == []
+    assert study.load_runs("nothing", tmp_path) == []
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_killed_while_saving_leaves_no_record(make_record, tmp_path, killed, ren
     with pytest.raises(KeyboardInterrupt):
         make_record("e", "a", 0).save(tmp_path)
     assert not records.record_path("e", "a", 0, tmp_path).exists()
-    assert records.load_runs("e", tmp_path) == []
+    assert study.load_runs("e", tmp_path) == []
 
 
 def test_killed_between_csv_and_json_of_a_second_save_is_noticed(make_record, tmp_path, killed):

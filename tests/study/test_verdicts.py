@@ -7,9 +7,11 @@ import random
 import pytest
 from scipy import stats
 
-from alexnet_repro import claims, effects, exact, tables, verdicts
+from alexnet_repro import study
 from alexnet_repro.config import RunConfig
-from alexnet_repro.verdicts import Verdict, judge
+from alexnet_repro.pages import tables
+from alexnet_repro.study import effects, exact, verdicts
+from alexnet_repro.study.verdicts import Verdict, judge
 
 INF = math.inf
 # mean -0.004, deviation 0.001, half width 4.303 * 0.001 / sqrt(3) = 0.002484: -0.0065 to -0.0015
@@ -360,15 +362,15 @@ def test_a_printed_bound_is_not_rounded(ours, word):
 
 def test_every_word_has_a_meaning_a_glyph_and_a_case(make_record, pooling_records):
     """Each word is earned here by something, and what is earned can be shown."""
-    ledger = {c.claim_id: c for c in claims.load_claims()}
+    ledger = {c.claim_id: c for c in study.load_claims()}
     gap = judge([0.02, 0.021, 0.022], paper=None, sign=1)
     found = [
         judge(SHARP, paper=-0.004), judge(THREE, paper=None, sign=-1),
         judge(THREE, paper=None, sign=1), judge(WIDE, paper=-0.004),
         judge([-0.0001, 0.0, 0.0001], paper=-0.004), judge([0.0, 0.0001], paper=None, sign=1),
         verdicts.with_error(gap, Verdict("unclear"), 1),
-        claims.verdict(ledger["c20"]), claims.verdict(ledger["c18"]),
-        claims.verdict(ledger["c14-top1"]), claims.verdict(ledger["c14-top1"], pooling_records[1:]),
+        study.verdict(ledger["c20"]), study.verdict(ledger["c18"]),
+        study.verdict(ledger["c14-top1"]), study.verdict(ledger["c14-top1"], pooling_records[1:]),
     ]  # fmt: skip
     earned = {v.word for v in found} | {"not in regime"}  # tests/test_evidence.py
     assert list(tables.GLYPHS) == list(verdicts.WORDS)

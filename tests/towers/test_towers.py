@@ -15,10 +15,13 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from alexnet_repro import columns, dropout, model, spec, tower_processes, towers, traffic
+from alexnet_repro import model, spec, towers
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.optim import PaperSGD, parameter_groups
-from alexnet_repro.tower_processes import Link
+from alexnet_repro.spec import traffic
+from alexnet_repro.towers import one_column, processes, two_towers
+from alexnet_repro.towers.processes import Link
+from alexnet_repro.training import PaperSGD
+from alexnet_repro.training.optim import parameter_groups
 
 # largest difference over largest value; a column sums in another order than the whole net
 CLOSE = {torch.float32: 1e-5, torch.float64: 1e-13}
@@ -106,7 +109,7 @@ def test_a_column_reads_the_other_only_where_the_paper_says():
     images = batches()[0][0]
     maps = model.activations(net, images)
     for number in (0, 1):
-        column, met = columns.Column(net, number), {}
+        column, met = one_column.Column(net, number), {}
 
         def other(layer, own, met=met, number=number):
             met[layer] = own
@@ -123,7 +126,7 @@ def test_a_column_reads_the_other_only_where_the_paper_says():
             p.numel() for p in net.parameters()
         )
     # the first layer sums in the same order: bit for bit
-    halves = [columns.Column(net, i).conv1(images) for i in (0, 1)]
+    halves = [one_column.Column(net, i).conv1(images) for i in (0, 1)]
     assert torch.equal(torch.cat(halves, 1), maps["conv1"])
 
 
@@ -141,15 +144,15 @@ def test_two_processes_equal_one_and_send_what_was_computed():
     before = {k: v.clone() for k, v in net.state_dict().items()}
     options = {"lr": 0.02, "momentum": 0.8, "weight_decay": 1e-3, "bias_lr_factor": 2.0, "seed": 7}
     two = towers.run_two_processes(net, data, **options)
-    one = towers.run_one_process(net, data, **options)
+    one = two_towers.run_one_process(net, data, **options)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert len(two.losses) == len(data)
-    assert max(towers.differences(two, one).values()) < CLOSE[torch.float64]
-    changed = towers.run_one_process(net, data, **(options | {"seed": 8}))
-    assert towers.differences(changed, one)["loss"] > 1e-3  # dropout was at work
+    assert max(two_towers.differences(two, one).values()) < CLOSE[torch.float64]
+    changed = two_towers.run_one_process(net, data, **(options | {"seed": 8}))
+    assert two_towers.differences(changed, one)["loss"] > 1e-3  # dropout was at work
     # one thread and the same order of sums: the processes equal the towers bit for bit
     pair = towers.TwoTowers(net)
-    found = tower_processes.steps(pair, pair, data, "cpu", **options)
+    found = processes.steps(pair, pair, data, "cpu", **options)
     assert found["losses"] == two.losses
     assert all(torch.equal(v, two.state_dict[k]) for k, v in pair.merged_state_dict().items())
     # counted at each send, of each column, in each step
@@ -200,11 +203,11 @@ def killed(number, folder, columns):
         return swap(self, out, layer, direction)
 
     Link.swap = swap_or_die
-    towers._work(number, folder, columns)
+    two_towers._work(number, folder, columns)
 
 
 def test_a_killed_process_is_named_and_the_other_ends(monkeypatch):
-    monkeypatch.setattr(towers, "_work", killed)
+    monkeypatch.setattr(two_towers, "_work", killed)
     start = time.monotonic()
     with pytest.raises(
         RuntimeError,
@@ -219,7 +222,7 @@ def test_a_killed_process_is_named_and_the_other_ends(monkeypatch):
 
 def stopped(number, folder):
     """Two columns that swap once; then column 1's process falls silent, alive."""
-    with tower_processes.reporting(number, folder):
+    with processes.reporting(number, folder):
         store = dist.FileStore(f"{folder}/store", 2)
         store.set(f"here{number}", "")
         store.wait(["here0", "here1"], timedelta(seconds=120))  # the short wait begins together
@@ -235,23 +238,23 @@ def stopped(number, folder):
 
 
 def test_a_silent_process_is_given_up_and_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(tower_processes, "GRACE", 0.5)
+    monkeypatch.setattr(processes, "GRACE", 0.5)
     with pytest.raises(
         RuntimeError,
         match=r"^column 1's process did not end by itself and was killed; column 0's process "
         r"raised \S*ColumnGone: column 0, step 0: no exchange before b \(forward\)",
     ):
-        tower_processes.start_pair(stopped, tmp_path)
+        processes.start_pair(stopped, tmp_path)
     assert multiprocessing.active_children() == []
 
 
 def test_an_exception_is_told_with_its_traceback_before_what_it_caused(tmp_path):
-    with pytest.raises(SystemExit), tower_processes.reporting(1, str(tmp_path)):
+    with pytest.raises(SystemExit), processes.reporting(1, str(tmp_path)):
         raise IndexError("Target 10 is out of bounds.")
-    with pytest.raises(SystemExit), tower_processes.reporting(0, str(tmp_path)):
-        raise tower_processes.ColumnGone("column 0, step 3: ...")
+    with pytest.raises(SystemExit), processes.reporting(0, str(tmp_path)):
+        raise processes.ColumnGone("column 0, step 3: ...")
     with pytest.raises(RuntimeError) as caught:
-        tower_processes._raise_failure([1, 1], tmp_path)
+        processes._raise_failure([1, 1], tmp_path)
     assert re.match(
         r"column 1's process raised IndexError: Target 10 is out of bounds\.; "
         r"column 0's process raised \S*ColumnGone: column 0, step 3: \.\.\.\n\n"
@@ -277,7 +280,7 @@ def test_torchrun_compares_both_ways():
 def test_other_numbers_of_processes_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(SystemExit, match=r"WORLD_SIZE is 3, wanted 2.*torchrun --nproc-per-node 2"):
-        towers.main()
+        two_towers.main()
 
 
 def edited(**changes):
@@ -328,20 +331,22 @@ def test_errors_of_the_towers_say_what_was_given():
     with pytest.raises(ValueError, match=r"\(images, labels\), one a step; got none"):
         towers.run_two_processes(mini(), [])
     with pytest.raises(ValueError, match=r"wants float images N x 3 x S x S.*got \(4, 1, 24, 24\)"):
-        towers.run_one_process(mini(), [(torch.zeros(4, 1, 24, 24), torch.zeros(4).long())])
+        two_towers.run_one_process(mini(), [(torch.zeros(4, 1, 24, 24), torch.zeros(4).long())])
     with pytest.raises(ValueError, match=r"wants float images .* got \(4, 3, 24\)"):
         towers.TwoTowers(mini())(torch.zeros(4, 3, 24))
     inverted = mini()
-    dropout.to_inverted(inverted)
+    inverted.to_inverted(inverted)
     with pytest.raises(ValueError, match=r"drop6 is inverted dropout; call dropout.from_inverted"):
         towers.TwoTowers(inverted)
-    a = towers.run_one_process(mini(), batches(1))
+    a = two_towers.run_one_process(mini(), batches(1))
     with pytest.raises(ValueError, match=r"not results of one net: \['fc9'\]"):
-        towers.differences(replace(a, gradients=a.gradients | {"fc9": a.gradients["fc8.bias"]}), a)
+        two_towers.differences(
+            replace(a, gradients=a.gradients | {"fc9": a.gradients["fc8.bias"]}), a
+        )
 
 
 def test_a_misspelt_option_is_refused_before_any_process_starts():
-    net, batches = towers._demonstration()
-    for run in (towers.run_one_process, towers.run_two_processes):
+    net, batches = two_towers._demonstration()
+    for run in (two_towers.run_one_process, towers.run_two_processes):
         with pytest.raises(TypeError, match=r"unknown option 'momentun'; there are lr, momentum, "):
             run(net, batches, momentun=0.9)

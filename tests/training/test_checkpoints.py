@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_repro import checkpoints, train
+from alexnet_repro import training
 from alexnet_repro.config import RunConfig
+from alexnet_repro.training import checkpoints, loop
 
 CONFIG = RunConfig(
     net="18pct-plain", init="modern", pixels="standardised", epochs=2, batch=50,
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("few_images")
 
 
 def run(path=None):
-    return train.train(CONFIG, 0, checkpoint=path, quiet=True)
+    return training.train(CONFIG, 0, checkpoint=path, quiet=True)
 
 
 @functools.cache
@@ -33,7 +34,7 @@ def whole():
 @functools.cache
 def after_one_epoch():
     """The content of a checkpoint after the first epoch of two."""
-    epoch = train._epoch
+    epoch = loop._epoch
 
     def stop(run, number):
         if number == 1:
@@ -41,7 +42,7 @@ def after_one_epoch():
         return epoch(run, number)
 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "_epoch", stop)
+        patch.setattr(loop, "_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
             run(Path(folder) / "run.pt")
         assert [p.name for p in Path(folder).iterdir()] == ["run.pt"]  # no other file is left

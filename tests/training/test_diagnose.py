@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_repro import cli, diagnose, embedded, model, train
+from alexnet_repro import cli, model, training
 from alexnet_repro.config import RunConfig
-from alexnet_repro.rows import Layer, Spec
+from alexnet_repro.data import embedded
+from alexnet_repro.spec import Layer, Spec
+from alexnet_repro.training import diagnose, loop
 
 LINE = Spec("line", "test", (Layer("fc1", "fc", 2), Layer("relu1", "act")), 1, in_channels=1)
 
@@ -97,18 +99,18 @@ def test_watch_tells_once_after_enough_updates_in_a_row():
 
 
 def test_training_warns_when_the_loss_sits_at_ln_c(monkeypatch):
-    monkeypatch.setattr(train, "WATCH", 1)
+    monkeypatch.setattr(loop, "WATCH", 1)
     rng = np.random.default_rng(0)
     full = embedded.generate("train")
     labels = rng.integers(0, 10, 150)  # nothing to learn
-    few = train.replace(full, images=full.images[:150], labels=labels)
+    few = loop.replace(full, images=full.images[:150], labels=labels)
     monkeypatch.setattr(embedded, "generate", lambda split: few)
     config = RunConfig(net="80sec", lr=0.0, batch=5, train_eval_images=5)
-    monkeypatch.setattr(train, "StuckWatch", lambda classes: diagnose.StuckWatch(classes, 20))
+    monkeypatch.setattr(loop, "StuckWatch", lambda classes: diagnose.StuckWatch(classes, 20))
     with pytest.warns(
         diagnose.StuckWarning, match=r"at ln 10 = 2.3026.*20 updates.*of fc4 depends"
     ):
-        train.train(config, 0, quiet=True)
+        training.train(config, 0, quiet=True)
 
 
 def test_command(capsys):

@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from alexnet_repro.ensemble import average, search_weights
-from alexnet_repro.evaluate import topk_error
+from alexnet_repro.training import topk_error
+from alexnet_repro.training.ensemble import average, search_weights
 
 ONE = torch.tensor([[[0.6, 0.3, 0.1]], [[0.1, 0.5, 0.4]]])
 

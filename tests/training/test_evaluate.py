@@ -9,8 +9,10 @@ from hypothesis.extra import numpy as hnp
 from torch import nn
 
 from alexnet_repro import augment
+from alexnet_repro.augment import View
 from alexnet_repro.data import DataSet, MeanImage
-from alexnet_repro.evaluate import View, evaluate, ten_crop_probabilities, topk_error, wrong_at_k
+from alexnet_repro.training import evaluate, ten_crop_probabilities, topk_error
+from alexnet_repro.training.scoring import wrong_at_k
 
 
 def dataset(images, labels, classes=3, mean=None, std=1.0):

@@ -14,10 +14,12 @@ import pytest
 import torch
 
 import alexnet_repro
-from alexnet_repro import history, lrn_native, native, origin, train
+from alexnet_repro import native, origin, training
 from alexnet_repro.config import RunConfig
-from alexnet_repro.diagnose import StuckWarning, StuckWatch
 from alexnet_repro.errors import InputError
+from alexnet_repro.layers import norm_native
+from alexnet_repro.training import history, loop
+from alexnet_repro.training.diagnose import StuckWarning, StuckWatch
 
 PLAIN = RunConfig(
     net="18pct-plain", init="modern", pixels="standardised", epochs=3, batch=50,
@@ -31,7 +33,7 @@ COMMITS = ["a" * 40, "b" * 40, "c" * 40]
 @pytest.fixture
 def parts(tmp_path, monkeypatch):
     """A function: train PLAIN until it is broken before an epoch, at a commit, of some code."""
-    epoch = train._epoch
+    epoch = loop._epoch
 
     def run(commit, stop=None, code="1" * 64, config=PLAIN):
         def until(run, number):
@@ -41,8 +43,8 @@ def parts(tmp_path, monkeypatch):
 
         monkeypatch.setattr(origin, "git_state", lambda: {"commit": commit, "dirty": False})
         monkeypatch.setattr(origin, "_once", lambda folder: code)
-        monkeypatch.setattr(train, "_epoch", until)
-        return train.train(config, 0, checkpoint=tmp_path / "run.pt", quiet=True)
+        monkeypatch.setattr(loop, "_epoch", until)
+        return training.train(config, 0, checkpoint=tmp_path / "run.pt", quiet=True)
 
     return run
 
@@ -59,7 +61,7 @@ def test_an_unbroken_run_was_never_resumed(parts):
 
 @few
 def test_a_resumed_run_is_stamped_with_the_commit_under_which_it_started(parts, monkeypatch):
-    finished, now = train._finished, [1000.0]
+    finished, now = loop._finished, [1000.0]
 
     def slow(*given):  # before each epoch, and once more before the one that is broken
         now[0] += 100
@@ -67,7 +69,7 @@ def test_a_resumed_run_is_stamped_with_the_commit_under_which_it_started(parts, 
 
     clock = types.SimpleNamespace(perf_counter=lambda: now[0])
     monkeypatch.setattr(history, "time", clock)
-    monkeypatch.setattr(train, "_finished", slow)
+    monkeypatch.setattr(loop, "_finished", slow)
     for commit, stop in zip(COMMITS[:2], (1, 2), strict=True):
         with pytest.raises(KeyboardInterrupt):
             parts(commit, stop)
@@ -137,7 +139,7 @@ def test_python_warnings_and_logs_are_in_the_record_and_still_shown(monkeypatch,
         init(self, classes, patience=10, tolerance=100.0)
 
     monkeypatch.setattr(StuckWatch, "__init__", at_once)
-    finite, log = train._finished, logging.getLogger("alexnet_repro.native")
+    finite, log = loop._finished, logging.getLogger("alexnet_repro.native")
 
     def finished(*given):
         log.warning("a kernel of %d lines\nwas not compiled", 38)
@@ -145,9 +147,9 @@ def test_python_warnings_and_logs_are_in_the_record_and_still_shown(monkeypatch,
         warnings.warn("twice", RuntimeWarning, stacklevel=1)
         return finite(*given)
 
-    monkeypatch.setattr(train, "_finished", finished)
+    monkeypatch.setattr(loop, "_finished", finished)
     with pytest.warns(StuckWarning) as shown, caplog.at_level(logging.INFO):
-        found = train.train(PLAIN.replace(net="18pct", epochs=2), 0, quiet=True).provenance
+        found = training.train(PLAIN.replace(net="18pct", epochs=2), 0, quiet=True).provenance
     assert [w["category"] for w in found["warnings"]] == [
         "log of alexnet_repro.native", "RuntimeWarning", "StuckWarning"
     ]  # fmt: skip
@@ -156,7 +158,7 @@ def test_python_warnings_and_logs_are_in_the_record_and_still_shown(monkeypatch,
     assert texts[2].startswith("the loss has been at ln 10 = 2.3026")
     assert {w.category for w in shown} == {StuckWarning, RuntimeWarning}
     assert "a kernel of 38 lines" in caplog.text
-    assert train.train(MINI, 0, quiet=True).provenance["warnings"] != found["warnings"]
+    assert training.train(MINI, 0, quiet=True).provenance["warnings"] != found["warnings"]
 
 
 @few
@@ -166,14 +168,14 @@ def test_warnings_of_all_parts_are_told(parts, monkeypatch):
             warnings.warn(text, UserWarning, stacklevel=1)
             return original(*given)
 
-        original = train._set_rates
-        monkeypatch.setattr(train, "_set_rates", spoken)
+        original = loop._set_rates
+        monkeypatch.setattr(loop, "_set_rates", spoken)
         return original
 
     original = warn("first")
     with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="first"):
         parts(COMMITS[0], 2)
-    monkeypatch.setattr(train, "_set_rates", original)
+    monkeypatch.setattr(loop, "_set_rates", original)
     warn("second")
     with pytest.warns(UserWarning, match="second"):
         found = parts(COMMITS[0]).provenance
@@ -203,21 +205,21 @@ print(found.warnings)
 
 
 @few
-@pytest.mark.skipif(not native.library("norms"), reason="needs a C++ compiler")
+@pytest.mark.skipif(not native.library("layers/norms"), reason="needs a C++ compiler")
 def test_the_native_path_stands_in_the_record_with_its_compiler():
-    found = train.train(MINI, 0, quiet=True).provenance["paths"]
+    found = training.train(MINI, 0, quiet=True).provenance["paths"]
     assert (found["norms"], found["batches"], found["step"]) == ("native", "native", "eager")
     line = subprocess.check_output([os.environ.get("CXX", "g++"), "--version"], text=True)
     assert found["compiler"] == line.splitlines()[0]
-    plain = train.train(PLAIN.replace(epochs=1), 0, quiet=True).provenance["paths"]
+    plain = training.train(PLAIN.replace(epochs=1), 0, quiet=True).provenance["paths"]
     assert "norms" not in plain  # a net without any; and nothing of the run before
 
 
 @few
 def test_the_fallback_stands_in_the_record(monkeypatch):
     monkeypatch.setattr(native, "library", lambda name: None)
-    monkeypatch.setattr(lrn_native, "library", lambda: None)
-    found = train.train(MINI, 0, quiet=True).provenance["paths"]
+    monkeypatch.setattr(norm_native, "library", lambda: None)
+    found = training.train(MINI, 0, quiet=True).provenance["paths"]
     assert found == {"batches": "numpy", "norms": "eager", "step": "eager"}
 
 
@@ -227,26 +229,26 @@ def test_a_step_whose_compiler_fails_says_so(monkeypatch):
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", lambda function, mode: refuse)
-    found = train.train(MINI.replace(step="compiled"), 0, quiet=True).provenance
+    found = training.train(MINI.replace(step="compiled"), 0, quiet=True).provenance
     assert found["paths"]["step"] == "eager (compile failed)"
     assert [w["text"] for w in found["warnings"]] == [
         "step: torch.compile failed, going on without it (no compiler)"
     ]
     monkeypatch.setattr(torch, "compile", lambda function, mode: function)
-    found = train.train(MINI.replace(step="compiled"), 0, quiet=True).provenance
+    found = training.train(MINI.replace(step="compiled"), 0, quiet=True).provenance
     assert found["paths"]["step"] == "compiled"
 
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_norms_by_torch_compile_or_by_its_fallback(monkeypatch, broken):
-    from alexnet_repro import lrn_compiled, routes
-    from alexnet_repro.layers import LocalResponseNorm
+    from alexnet_repro import routes
+    from alexnet_repro.layers import LocalResponseNorm, norm_compiled
 
     def refuse(formula):
         raise RuntimeError("no compiler")
 
-    monkeypatch.setattr(lrn_compiled, "_program", refuse if broken else lambda formula: formula)
-    monkeypatch.setattr(lrn_compiled, "_broken", [])
+    monkeypatch.setattr(norm_compiled, "_program", refuse if broken else lambda formula: formula)
+    monkeypatch.setattr(norm_compiled, "_broken", [])
     x = torch.rand(2, 8, 3, 3, requires_grad=True)
     routes.forget()
     LocalResponseNorm(path="compiled")(x).sum().backward()

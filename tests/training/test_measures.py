@@ -8,17 +8,19 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_repro import augment, data, embedded, measures, model
-from alexnet_repro.evaluate import View, evaluate
+from alexnet_repro import augment, data, model
+from alexnet_repro.augment import View, cropping
+from alexnet_repro.data import embedded
 from alexnet_repro.layers import LocalResponseNorm
-from alexnet_repro.measures import (
+from alexnet_repro.spec import Layer, Spec
+from alexnet_repro.training import evaluate, measures
+from alexnet_repro.training.measures import (
     colour_share,
     column_colour,
     error_by_views,
     lrn_bite,
     neighbour_agreement,
 )
-from alexnet_repro.rows import Layer, Spec
 
 
 def seeded(*shape, seed=0):
@@ -319,7 +321,7 @@ def test_wrong_views(logs, labels, text):
 def test_views_are_those_of_ten_crop():
     image = torch.arange(25).reshape(1, 1, 5, 5)
     crops = augment.ten_crop(image, 3)[0]
-    centre = augment.center_crop(image, 3)[0]
+    centre = cropping.center_crop(image, 3)[0]
     one, two = (measures.VIEWS[n] for n in (1, 2))
     assert torch.equal(crops[list(one)], centre[None])
     assert torch.equal(crops[list(two)], torch.stack([centre, centre.flip(-1)]))

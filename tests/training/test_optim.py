@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_repro import model, optim, train
+from alexnet_repro import model, training
 from alexnet_repro.config import RunConfig
-from alexnet_repro.optim import PaperSGD, parameter_groups, set_rate
+from alexnet_repro.training import PaperSGD, loop, optim
+from alexnet_repro.training.optim import parameter_groups, set_rate
 
 RATES = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001]  # drops before steps 4 and 6
 DECAY = 0.05
@@ -234,9 +235,9 @@ def test_a_run_trains_with_the_decay_of_its_configuration(keys, decays, monkeypa
             seen.extend(groups)
             super().__init__(groups, *rest)
 
-    monkeypatch.setattr(train, "PaperSGD", Spy)
-    monkeypatch.setattr(train, "_epoch", lambda run, epoch: True)
-    train.train(RunConfig(net="18pct", train_eval_images=10, **keys), 0, quiet=True)
+    monkeypatch.setattr(loop, "PaperSGD", Spy)
+    monkeypatch.setattr(loop, "_epoch", lambda run, epoch: True)
+    training.train(RunConfig(net="18pct", train_eval_images=10, **keys), 0, quiet=True)
     weights = [g for g in seen if g["params"][0].dim() > 1]
     assert {g["layer"]: g["weight_decay"] for g in weights} == decays
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from alexnet_repro.optim import DivideByTenOnPlateau, PaperSGD, Plateau
+from alexnet_repro.training import DivideByTenOnPlateau, PaperSGD
+from alexnet_repro.training.optim import Plateau
 
 
 def make(**options):

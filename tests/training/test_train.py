@@ -11,10 +11,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet_repro import augment_fast, data, embedded, model, train
+from alexnet_repro import data, model, training
+from alexnet_repro.augment import View, on_cpu
 from alexnet_repro.config import RunConfig
-from alexnet_repro.evaluate import View, evaluate
-from alexnet_repro.records import RunRecord
+from alexnet_repro.data import embedded, prepared
+from alexnet_repro.study import RunRecord
+from alexnet_repro.training import evaluate, loop
 
 PLAIN = RunConfig(
     data="tiny", net="18pct-plain", init="modern", pixels="standardised", lr=0.02,
@@ -40,7 +42,7 @@ def write(root, first):
         for part in ("images", "labels"):
             whole = getattr(embedded.generate(split), part)
             np.save(root / "writing" / f"{split}-{part}.npy", whole[first : first + n])
-    data.finish(root / "writing", root / "tiny", list(embedded.CLASSES), "embedded", [])
+    prepared.finish(root / "writing", root / "tiny", list(embedded.CLASSES), "embedded", [])
     return root
 
 
@@ -51,7 +53,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(root):
-    return partial(train.train, seed=SEED, data_root=root, quiet=True)
+    return partial(training.train, seed=SEED, data_root=root, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +76,11 @@ def assert_identical(a, b):
 
 def test_equals_a_hand_written_loop(unbroken, root):
     x, y = stored(root, "train")
-    net = model.build("18pct-plain", init="modern", generator=train.stream(SEED, "weights"))
+    net = model.build("18pct-plain", init="modern", generator=loop.stream(SEED, "weights"))
     start = [p.detach().clone() for p in net.parameters()]
     velocity = [torch.zeros_like(p) for p in start]
     for epoch, rate in enumerate([0.02, 0.02, 0.002]):
-        order = torch.randperm(256, generator=train.stream(SEED, "order", epoch))
+        order = torch.randperm(256, generator=loop.stream(SEED, "order", epoch))
         for some in order.split(96):  # 96 + 96 + 64: the last batch is smaller, not left out
             grads = torch.autograd.grad(F.cross_entropy(net(x[some]), y[some]), net.parameters())
             for i, (p, g) in enumerate(zip(net.parameters(), grads, strict=True)):
@@ -145,7 +147,7 @@ def test_a_run_broken_while_it_writes_its_checkpoint(unbroken, run, tmp_path, mo
         run(PLAIN, checkpoint=path)
     assert torch.load(path, weights_only=True)["epoch"] == 1
     assert_identical(run(PLAIN, checkpoint=path), unbroken["plain"])
-    monkeypatch.setattr(train, "_epoch", None)  # a finished run trains no more
+    monkeypatch.setattr(loop, "_epoch", None)  # a finished run trains no more
     assert_identical(run(PLAIN, checkpoint=path), unbroken["plain"])
 
 
@@ -179,14 +181,14 @@ def test_training_stops_after_the_first_epoch_at_or_below_the_error(unbroken, ru
 
 
 def test_two_arms_of_one_seed_see_the_same_images_and_crops(run, root, monkeypatch):
-    batch, seen = augment_fast.batch, []
+    batch, seen = on_cpu.batch, []
 
     def spy(images, draws, size, mean, **options):
         crops = batch(images, draws, size, mean, **options)
         seen[-1].append((images.numpy(), crops.numpy().tobytes()))
         return crops
 
-    monkeypatch.setattr(augment_fast, "batch", spy)
+    monkeypatch.setattr(on_cpu, "batch", spy)
     for net, seed in (("mini-alexnet", 1), ("mini-alexnet-nonoverlap", 1), ("mini-alexnet", 2)):
         seen.append([])
         run(MINI.replace(net=net, epochs=2), seed=seed)

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_repro import augment_fast, embedded, model, steps, train
+from alexnet_repro import model, training
+from alexnet_repro.augment import on_cpu
 from alexnet_repro.config import RunConfig
+from alexnet_repro.data import embedded
 from alexnet_repro.layers import PaperDropout
+from alexnet_repro.model import paper_net
+from alexnet_repro.training import loop, steps
 
 BASE = RunConfig(
     net="mini-alexnet", init="modern", crop=24, flip=True, lr=1e-4, epochs=3, batch=50,
@@ -25,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("few_images")  # 200: four batches an epoch
 @pytest.fixture
 def batches(monkeypatch):
     """Every batch made: images, top, left, flip, what the net sees, all as arrays."""
-    batch, found = augment_fast.batch, []
+    batch, found = on_cpu.batch, []
 
     def spy(images, draws, size, mean, **options):
         seen = batch(images, draws, size, mean, **options)
@@ -33,7 +37,7 @@ def batches(monkeypatch):
         found.append((images.numpy().copy(), *places, seen.numpy()))
         return seen
 
-    monkeypatch.setattr(augment_fast, "batch", spy)
+    monkeypatch.setattr(on_cpu, "batch", spy)
     return found
 
 
@@ -44,7 +48,7 @@ def cut(image, top, left, flip):
 
 
 def run(**changes):
-    return train.train(BASE.replace(**changes), 0, quiet=True)
+    return training.train(BASE.replace(**changes), 0, quiet=True)
 
 
 def test_crops_and_reflections_are_drawn_anew_in_each_epoch_for_each_image(batches):
@@ -129,7 +133,7 @@ def test_equal_seeds_draw_equal_masks_and_others_do_not(masks):
     found = {}
     for name, seed, changes in [("a", 0, {}), ("b", 0, {"lr": 1e-3}), ("c", 1, {})]:
         masks.clear()
-        train.train(BASE.replace(epochs=1, **changes), seed, quiet=True)
+        training.train(BASE.replace(epochs=1, **changes), seed, quiet=True)
         found[name] = [m.numpy().tobytes() for m in masks]
     assert found["a"] == found["b"]
     assert not set(found["a"]) & set(found["c"])
@@ -187,19 +191,19 @@ def drawn(monkeypatch, device):
         def evaluate(net, data, view, **options):
             return {"loss": 2.0, "top1_error": 0.5, "top5_error": 0.1, "images": len(data)}
 
-        of = train.View.of
+        of = loop.View.of
 
         def view(data, crop, standardised, there, **options):  # with a mean image to subtract
             return replace(of(data, crop, standardised, **options), device=torch.device(there))
 
-        patch.setattr(model, "check_images", lambda *given: None)  # it looks at pixels
+        patch.setattr(paper_net, "check_images", lambda *given: None)  # it looks at pixels
         patch.setattr(torch, "autocast", lambda *given, **options: contextlib.nullcontext())
-        patch.setattr(train.View, "of", view)
-        patch.setattr(augment_fast, "supply", lambda items, device: iter(items))  # one order
-        patch.setattr(train, "loss_of", loss_of)
-        patch.setattr(train, "evaluate", evaluate)
-        patch.setattr(train.PaperSGD, "step", lambda self: None)
-        train.train(BASE.replace(device=device, colour_noise="paper", epochs=1), 0, quiet=True)
+        patch.setattr(loop.View, "of", view)
+        patch.setattr(on_cpu, "supply", lambda items, device: iter(items))  # one order
+        patch.setattr(loop, "loss_of", loss_of)
+        patch.setattr(loop, "evaluate", evaluate)
+        patch.setattr(loop.PaperSGD, "step", lambda self: None)
+        training.train(BASE.replace(device=device, colour_noise="paper", epochs=1), 0, quiet=True)
     return found
 
 
@@ -219,7 +223,7 @@ def kinds(monkeypatch):
         net.conv1.register_forward_hook(lambda m, i, out: found[net.training].add(out.dtype))
         return net
 
-    monkeypatch.setattr(model, "build", spy)
+    monkeypatch.setattr(paper_net, "build", spy)
     return found
 
 
@@ -245,7 +249,7 @@ def test_products_have_32_bits_unless_asked(monkeypatch, precision):
 
         return watched
 
-    monkeypatch.setattr(train, "loss_of", spy)
+    monkeypatch.setattr(loop, "loss_of", spy)
     steps.set_tf32(True)  # as somebody else may have left it
     try:
         run(precision=precision, epochs=1)
@@ -256,11 +260,11 @@ def test_products_have_32_bits_unless_asked(monkeypatch, precision):
 
 def test_tf32_is_switched_on_for_a_run_that_asks():
     try:
-        train._set_arithmetic(RunConfig(precision="tf32", device="cuda"))
+        loop._set_arithmetic(RunConfig(precision="tf32", device="cuda"))
         assert torch.backends.cuda.matmul.allow_tf32
         assert torch.backends.cudnn.allow_tf32
     finally:
-        train._set_arithmetic(RunConfig())
+        loop._set_arithmetic(RunConfig())
     assert not torch.backends.cuda.matmul.allow_tf32
     assert not torch.backends.cudnn.allow_tf32
 
@@ -268,7 +272,7 @@ def test_tf32_is_switched_on_for_a_run_that_asks():
 @pytest.fixture
 def updates(monkeypatch):
     """After each update: conv1's weights and bias, conv2's weights, and the rates of all groups."""
-    step, found = train.PaperSGD.step, []
+    step, found = loop.PaperSGD.step, []
 
     def spy(self):
         step(self)
@@ -277,7 +281,7 @@ def updates(monkeypatch):
         weights = {k: p[0].detach().clone() for k, p in by_layer.items()}
         found.append((weights, rates))
 
-    monkeypatch.setattr(train.PaperSGD, "step", spy)
+    monkeypatch.setattr(loop.PaperSGD, "step", spy)
     return found
 
 
@@ -305,14 +309,14 @@ def test_one_place_sets_the_rates(updates, monkeypatch, by_layer):
     def rates(optimizer):
         return [(g["layer"], g["factor"], g["lr"]) for g in optimizer.param_groups]
 
-    optimizers, init = [], train.PaperSGD.__init__
+    optimizers, init = [], loop.PaperSGD.__init__
 
     def spy(self, *given):
         optimizers.append(self)
         init(self, *given)
 
-    monkeypatch.setattr(train, "evaluate", evaluate)
-    monkeypatch.setattr(train.PaperSGD, "__init__", spy)
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    monkeypatch.setattr(loop.PaperSGD, "__init__", spy)
     frozen = {"conv1_frozen_from": 3} if by_layer else {}
     found = run(
         epochs=4, plateau_patience=1, validation_images=40, lr=0.01, lr_drops=(1,),
