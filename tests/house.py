@@ -26,6 +26,8 @@ FLOORS = (
     ("spec", "§3.2 §3.5 the nets as rows, arithmetic"),
     ("config", "the keys of a run"),
     ("native", "C++ sources, compiled at first use"),
+    ("routes", "which of several ways a computation took"),
+    ("origin", "where a run comes from: code, machine, versions"),
     ("paths", "where files lie"),
     ("errors", "what is said of wrong input"),
 )

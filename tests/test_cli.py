@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from alexnet_repro import cli
+from alexnet_repro import cli, study
 from alexnet_repro.pages import chapters
-from alexnet_repro.study import claims, experiments, launch
+from alexnet_repro.study import experiments, launch
 from alexnet_repro.study.verdicts import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +131,7 @@ def test_scoreboard_says_that_a_number_is_a_bound(bound, shown, monkeypatch, cap
     row = ["c08", 6.0, math.nan, found.measured, 3.05, 3.95, 3, "direction", 0.01, 0.1, "full"]
     other = ["c09", 6.0, math.nan, "", *[math.nan] * 2, 0, "not run", *[math.nan] * 2, "full"]
     board = pd.DataFrame([row, other], columns=names)
-    monkeypatch.setattr(claims, "scoreboard", lambda: board)
+    monkeypatch.setattr(study, "scoreboard", lambda: board)
     assert cli.main(["scoreboard"]) == 0
     _, first, second, _ = capsys.readouterr().out.splitlines()
     assert " ".join(first.split()).startswith(f"c08 6 - {shown} 3.05 3.95 3 direction")
@@ -213,6 +213,6 @@ def test_a_fault_of_the_library_is_not_told_as_a_users_mistake(monkeypatch):
     def broken():
         raise ValueError("operands could not be broadcast together")
 
-    monkeypatch.setattr(claims, "scoreboard", broken)
+    monkeypatch.setattr(study, "scoreboard", broken)
     with pytest.raises(ValueError, match="broadcast"):
         cli.main(["scoreboard"])

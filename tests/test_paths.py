@@ -63,7 +63,7 @@ def files(folder):
 def test_the_wheel_holds_every_file_of_the_package(site):
     wanted = {name for name in files(ROOT / "alexnet_repro") if "__pycache__" not in name}
     assert files(site / "alexnet_repro") == wanted
-    assert {"claims.csv", "experiments.toml", "norms.cpp", "batches.cpp", "py.typed"} <= wanted
+    assert {"study/claims.csv", "study/experiments.toml", "layers/norms.cpp", "py.typed"} <= wanted
 
 
 @pytest.fixture
@@ -135,8 +135,9 @@ def test_data_and_runs_of_an_installed_copy_lie_with_the_user(installed, site, t
     git = ["git", "-C", str(site.parent), "-c", "user.name=a", "-c", "user.email=a@b"]
     for line in ("init -q", "commit -q --allow-empty -m other"):  # somebody else's repository
         subprocess.run([*git, *line.split()], check=True)
-    show = "from alexnet_repro import data, experiments, records, claims; "
-    show += "print(data.default_root(), experiments.SCRATCH, records.RUNS, sep='\\n'); "
+    show = "from alexnet_repro.data import prepared; "
+    show += "from alexnet_repro.study import claims, experiments, records; "
+    show += "print(prepared.default_root(), experiments.SCRATCH, records.RUNS, sep='\\n'); "
     show += "print(len(claims.load_claims()), records.git_state())"
     status, out, error = installed("-c", show)
     assert (status, error) == (0, [])

@@ -12,7 +12,8 @@ from functools import cache
 
 import numpy as np
 
-from alexnet_repro.data import dataset, prepared
+from alexnet_repro.data import arrays
+from alexnet_repro.data.dataset import DataSet, MeanImage
 from alexnet_repro.errors import InputError
 
 CLASSES = (
@@ -25,15 +26,15 @@ SEED = 2012
 
 
 @cache
-def generate(split: str) -> dataset.DataSet:
+def generate(split: str) -> DataSet:
     """One split ("train" or "test") as a data.DataSet; the same arrays at every call."""
     if split not in COUNTS:
         raise InputError(f"the embedded data set has no split {split!r}; it has train, test")
     images, labels = _draw(split)
-    mean, std = prepared.mean_and_std(_draw("train")[0])
-    digest = prepared.array_sha256(images, labels)
-    return dataset.DataSet(
-        "embedded", split, images, labels, CLASSES, dataset.MeanImage(mean), std, digest
+    mean, std = arrays.mean_and_std(_draw("train")[0])
+    digest = arrays.array_sha256(images, labels)
+    return DataSet(
+        "embedded", split, images, labels, CLASSES, MeanImage(mean), std, digest
     )
 
 

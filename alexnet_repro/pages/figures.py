@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 
 from alexnet_repro import spec
-from alexnet_repro.spec import arithmetic, rows
+from alexnet_repro.spec import arithmetic
+from alexnet_repro.spec.rows import WEIGHT_KINDS
 from alexnet_repro.study import RunRecord, effects
 
 BLUE, RED, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -134,7 +135,7 @@ def two_columns(net: str = "alexnet") -> Axes:
     """
     chosen = spec.get(net)
     table = spec.trace(chosen).set_index("layer")
-    rows = [r for r in chosen.layers if r.kind in rows.WEIGHT_KINDS]
+    rows = [r for r in chosen.layers if r.kind in WEIGHT_KINDS]
     ax = axes(9.6, 4.6)
     ax.set_axis_off()
     x, before = 0.0, None

@@ -15,7 +15,7 @@ import pandas as pd
 from alexnet_repro import spec, study
 from alexnet_repro.pages import page
 from alexnet_repro.spec import arithmetic
-from alexnet_repro.study import RunRecord, experiments
+from alexnet_repro.study import RunRecord, experiments, records
 
 EDGE = 0.05  # as figures draw it: a share of the column's maps that one norm's window can reach
 
@@ -36,9 +36,9 @@ def early_runs(name: str) -> pd.DataFrame:
     """
     experiment = experiments.get(name)
     assert experiment.sweep is not None
-    sweep = study.load_runs(experiment.sweep_experiment().name)
+    sweep = records.load_runs(experiment.sweep_experiment().name)
     rows = []
-    for run in study.load_runs(name):
+    for run in records.load_runs(name):
         began = pd.Timestamp(run.provenance["start_utc"])
         starts = {
             r.config["lr"]: pd.Timestamp(r.provenance["start_utc"])

@@ -217,7 +217,7 @@ def compute(
         return old
     import pandas as pd
 
-    from alexnet_repro.training import train
+    from alexnet_repro.training.loop import train
 
     checkpoint = Path(root) / ".checkpoints" / f"{experiment.name}-{arm}-seed{seed}.pt"
     result = train(config, seed, checkpoint=checkpoint, data_root=data_root, quiet=quiet)

@@ -36,7 +36,7 @@ def png(w, h, depth=8, colour=2, rows=None):
 PEAK = """
 import resource, sys
 sys.modules["torch"] = None  # a second faster, and its own rescaling takes as much
-from alexnet_repro import decoding
+from alexnet_repro.data import decoding
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     decoding.decode(open(sys.argv[1], "rb").read(), "bomb.png", 256)

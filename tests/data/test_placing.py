@@ -33,7 +33,8 @@ def other(tmp_path):
 
 KILLED = """
 import os, pathlib, shutil, signal, sys
-from alexnet_repro import data, sources
+from alexnet_repro import data
+from alexnet_repro.data import prepared, sources
 where = sys.argv[3]
 calls = []
 def killing(module, name, number, before):
@@ -48,7 +49,7 @@ def killing(module, name, number, before):
         return result
     setattr(module, name, call)
 if where == "writing":
-    killing(data, "mean_and_std", 1, True)
+    killing(prepared, "mean_and_std", 1, True)
 elif where == "removing":
     def half(path, *arguments, **options):
         (pathlib.Path(path) / "meta.json").unlink(missing_ok=True)

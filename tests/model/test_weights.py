@@ -19,6 +19,7 @@ from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.model import inverted, weights
 from alexnet_repro.spec import peers
+from alexnet_repro.spec.rows import WEIGHT_KINDS
 
 NETS = {**spec.NETWORKS, **peers.PEERS}
 CAFFE = {
@@ -505,7 +506,7 @@ def test_other_names_are_refused(theirs):
 
 def test_the_table_of_layouts_names_every_layer_with_weights():
     for layout, rows in weights.LAYOUTS.items():
-        wanted = [r.name for r in peers.get(layout).layers if r.kind in rows.WEIGHT_KINDS]
+        wanted = [r.name for r in peers.get(layout).layers if r.kind in WEIGHT_KINDS]
         assert [row.layer for row in rows] == wanted
         blue = ["blue" in row.note for row in rows]
         assert blue == [layout != "torchvision"] + [False] * 7

@@ -23,7 +23,7 @@ def landing():
 
 @pytest.fixture(scope="module")
 def rows():
-    with open(ROOT / "alexnet_repro/claims.csv", newline="") as file:
+    with open(ROOT / "alexnet_repro/study/claims.csv", newline="") as file:
         return list(csv.DictReader(file))
 
 

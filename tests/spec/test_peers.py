@@ -134,5 +134,5 @@ def test_torchvision_itself_has_as_many_and_draws_as_widely():
 def test_unknown_peers_are_named_and_torch_stays_out(imported_by):
     with pytest.raises(ValueError, match=r"no peer called 'vgg'; peers: torchvision, caffe-alex"):
         peers.get("vgg")
-    code = "from alexnet_repro import peers; peers.differences()"
+    code = "from alexnet_repro.spec import peers; peers.differences()"
     assert not {"torch", "torchvision"} & imported_by(code)

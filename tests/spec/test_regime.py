@@ -199,7 +199,7 @@ def test_wrong_input(make, text):
 
 
 def test_no_torch(imported_by):
-    assert "torch" not in imported_by("import alexnet_repro.regime")
+    assert "torch" not in imported_by("import alexnet_repro.spec.regime")
 
 
 def test_a_unit_reads_what_its_layer_holds():

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from alexnet_repro import spec
-from alexnet_repro.spec import Layer, Spec, arithmetic, rows, shapes
+from alexnet_repro.spec import Layer, Spec, arithmetic, shapes
+from alexnet_repro.spec.rows import WEIGHT_KINDS
 
 # name: output side, maps, kernel side, input maps that a kernel sees (§3.5, Fig. 2), as printed
 CONVS = {
@@ -132,7 +133,7 @@ def test_order_and_normalisation_of_the_two_readings():
     ],
 )
 def test_initial_weights_and_biases(name, stds, biases):
-    rows = [r for r in spec.get(name).layers if r.kind in rows.WEIGHT_KINDS]
+    rows = [r for r in spec.get(name).layers if r.kind in WEIGHT_KINDS]
     assert [r.std for r in rows] == stds
     assert [r.bias for r in rows] == biases
 

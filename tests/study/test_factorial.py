@@ -186,4 +186,4 @@ def test_wrong_results(levels, results, pairs, text):
 
 
 def test_no_torch(imported_by):
-    assert "torch" not in imported_by("import alexnet_repro.factorial")
+    assert "torch" not in imported_by("import alexnet_repro.study.factorial")

@@ -204,6 +204,6 @@ def test_a_statement_without_the_printed_value_is_refused(changed):
 
 
 def test_reading_them_imports_no_torch(imported_by):
-    found = imported_by("from alexnet_repro import others\nothers.load_others()")
+    found = imported_by("from alexnet_repro.study import others\nothers.load_others()")
     assert "alexnet_repro.study.others" in found
     assert not found & {"torch", "torchvision"}

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 from alexnet_repro import model, spec, towers
 from alexnet_repro.layers import PaperDropout
+from alexnet_repro.model import inverted
 from alexnet_repro.spec import traffic
 from alexnet_repro.towers import one_column, processes, two_towers
 from alexnet_repro.towers.processes import Link
@@ -189,7 +190,7 @@ def test_traffic_of_the_paper_by_hand():
 
 
 def test_traffic_needs_no_torch(imported_by):
-    code = "from alexnet_repro import spec, traffic; traffic.exchange(spec.get('{}'), 1)"
+    code = "from alexnet_repro.spec import get, traffic; traffic.exchange(get('{}'), 1)"
     assert "torch" not in imported_by(code.format("alexnet-per-column"))
 
 
@@ -334,10 +335,10 @@ def test_errors_of_the_towers_say_what_was_given():
         two_towers.run_one_process(mini(), [(torch.zeros(4, 1, 24, 24), torch.zeros(4).long())])
     with pytest.raises(ValueError, match=r"wants float images .* got \(4, 3, 24\)"):
         towers.TwoTowers(mini())(torch.zeros(4, 3, 24))
-    inverted = mini()
-    inverted.to_inverted(inverted)
+    other = mini()
+    inverted.to_inverted(other)
     with pytest.raises(ValueError, match=r"drop6 is inverted dropout; call dropout.from_inverted"):
-        towers.TwoTowers(inverted)
+        towers.TwoTowers(other)
     a = two_towers.run_one_process(mini(), batches(1))
     with pytest.raises(ValueError, match=r"not results of one net: \['fc9'\]"):
         two_towers.differences(

@@ -100,7 +100,9 @@ def test_a_run_begun_under_other_code_is_refused_and_nothing_is_lost(parts, tmp_
 SCRIPT = """
 import pathlib, sys
 from dataclasses import replace
-from alexnet_repro import config, embedded, train
+from alexnet_repro import config
+from alexnet_repro.data import embedded
+from alexnet_repro.training import loop as train
 full = {s: embedded.generate(s) for s in ("train", "test")}
 def generate(s):
     return replace(full[s], images=full[s].images[:60], labels=full[s].labels[:60])
@@ -124,8 +126,8 @@ def test_one_changed_character_of_the_package_is_other_code(tmp_path):
         )  # fmt: skip
 
     first = run()
-    assert first.stdout.strip() == str(package / "train.py"), first.stderr
-    (package / "rows.py").write_text((package / "rows.py").read_text() + "#")
+    assert first.stdout.strip() == str(package / "training" / "loop.py"), first.stderr
+    (package / "spec" / "rows.py").write_text((package / "spec" / "rows.py").read_text() + "#")
     second = run()
     assert second.returncode == 1
     assert "InputError: run.pt was trained under other code" in second.stderr
@@ -193,7 +195,7 @@ def test_nothing_is_left_behind():
 def test_without_any_handler_a_log_is_still_printed():
     code = """
 import logging
-from alexnet_repro.history import History
+from alexnet_repro.training.history import History
 with History("cpu", 1) as found:
     logging.getLogger("alexnet_repro.native").warning("not compiled")
 print(found.warnings)

@@ -26,7 +26,8 @@ MINI = PLAIN.replace(net="mini-alexnet", crop=24, flip=True, train_eval_images=5
 CONFIGS, SEED = {"plain": PLAIN, "mini": MINI}, 7
 KILLED = """
 import os, pathlib, signal
-from alexnet_repro import config, train
+from alexnet_repro import config
+from alexnet_repro.training import loop as train
 step, calls = train.PaperSGD.step, []
 def killed_at_the_fifth(self):  # in the middle of the second epoch
     calls.append(os.kill(os.getpid(), signal.SIGKILL) if len(calls) == 4 else step(self))

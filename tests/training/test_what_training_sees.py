@@ -223,7 +223,7 @@ def kinds(monkeypatch):
         net.conv1.register_forward_hook(lambda m, i, out: found[net.training].add(out.dtype))
         return net
 
-    monkeypatch.setattr(paper_net, "build", spy)
+    monkeypatch.setattr(model, "build", spy)
     return found
 
 
