@@ -33,9 +33,7 @@ def generate(split: str) -> DataSet:
     images, labels = _draw(split)
     mean, std = arrays.mean_and_std(_draw("train")[0])
     digest = arrays.array_sha256(images, labels)
-    return DataSet(
-        "embedded", split, images, labels, CLASSES, MeanImage(mean), std, digest
-    )
+    return DataSet("embedded", split, images, labels, CLASSES, MeanImage(mean), std, digest)
 
 
 @cache

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +18,10 @@ import numpy as np
 from alexnet_repro import paths
 from alexnet_repro.data import placing, sets, stored
 from alexnet_repro.data.archives import shown
-from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.data.arrays import array_sha256, mean_and_std
-from alexnet_repro.data.stored import FORMAT
 from alexnet_repro.data.dataset import DataSet, MeanImage
-
-
-
-
+from alexnet_repro.data.stored import FORMAT
+from alexnet_repro.errors import InputError, MissingError
 
 
 def default_root() -> Path:

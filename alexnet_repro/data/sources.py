@@ -18,8 +18,8 @@ from tqdm import tqdm
 from alexnet_repro.data import archives, placing, prepared
 from alexnet_repro.data.archives import shown
 from alexnet_repro.data.decoding import MAX_PIXELS, SKIP, decoded_ahead
-from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.data.listing import Listing, listing
+from alexnet_repro.errors import InputError, MissingError
 
 SHUFFLE_SEED = 2012
 

@@ -8,7 +8,6 @@ it. Whoever can rewrite files and meta.json alike is found by the sums of `sets`
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -20,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from alexnet_repro.data.archives import shown
-from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.data.arrays import array_sha256, mean_and_std
+from alexnet_repro.errors import InputError, MissingError
 
 FORMAT = 1
 SETTLED = 2.0  # seconds after its last change that a file's stamp can be told from the next one's
@@ -159,7 +158,3 @@ class Prepared:
 
     def _wrong(self, path: Path, what: str) -> InputError:
         return InputError(f"{shown(path)}: {' '.join(what.split())}; {self.again}")
-
-
-
-

@@ -9,8 +9,8 @@ import pytest
 from image_files import coded, solid, write
 
 from alexnet_repro import cli, data, training
-from alexnet_repro.data import prepared, sets, sources
 from alexnet_repro.config import RunConfig
+from alexnet_repro.data import prepared, sets, sources
 from alexnet_repro.errors import InputError
 
 KNOWN = {
