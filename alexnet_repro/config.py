@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
 from typing import Any
 
-from alexnet_repro.errors import InputError
+from alexnet_repro.errors import InputError, nearest
 
 # Keys that say where a run computes, not what: two records may differ in them and still agree but
 # for rounding. Nothing is drawn on a device (feeding.stream).
@@ -121,11 +120,7 @@ class RunConfig:
         known = [f.name for f in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = (
-                    f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
-                )
-                raise InputError(f"unknown configuration key {name!r}{hint}")
+                raise InputError(f"unknown configuration key {name!r}; {nearest(name, known)}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,5 +1,10 @@
 """What the library says when it was given something wrong. No torch."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """What was given cannot be meant; the text says what it was, what is wanted and what to do.
@@ -15,3 +20,10 @@ class MissingError(InputError, FileNotFoundError):
 
 class ExistsError(InputError, FileExistsError):
     """A file or folder is there already and would have to be replaced."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say after a wrong name: "did you mean 'x'?", or all there are where none is near."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 from alexnet_repro.paths import PACKAGE
+from alexnet_repro.whole import replacing
 
 FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -shared -fPIC".split()
 log = logging.getLogger(__name__)
@@ -63,11 +64,9 @@ def _built(source: Path) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="alexnet_repro-"))
     path = folder / f"{source.stem}-{digest.hexdigest()[:16]}.so"
     if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            new = Path(name) / path.name
+        with replacing(path) as new:  # other processes may be at the same
             command = [compiler, *FLAGS, str(source), "-o", str(new)]
             subprocess.run(command, check=True, capture_output=True)
-            new.replace(path)  # at once: other processes may be at the same
     return path
 
 

@@ -9,6 +9,7 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,20 @@ def folder_digest(folder: Path) -> str:
 
     What Python compiles and files with a leading dot are left out.
     """
+    found = []
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        hidden = "__pycache__" in parts or any(part.startswith(".") for part in parts)
+        if path.is_file() and not hidden:
+            found.append(path)
+    return files_digest(folder, found)
+
+
+def files_digest(folder: Path, paths: Iterable[Path]) -> str:
+    """sha256 over the path below folder and the content of each file; their order is no matter."""
     digest = hashlib.sha256()
-    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    found = {path.relative_to(folder).as_posix(): path for path in paths}
     for name in sorted(found):
-        parts = Path(name).parts
-        if "__pycache__" in parts or any(part.startswith(".") for part in parts):
-            continue
         content = found[name].read_bytes()
         digest.update(f"{name}\n{len(content)}\n".encode() + content)
     return digest.hexdigest()

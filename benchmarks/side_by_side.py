@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from alexnet_repro import whole
 from alexnet_repro.study import launch, records
 
 SMALL = os.environ.get("BENCH_SMALL") == "1"
@@ -218,7 +219,7 @@ def save(name: str, rows: list[dict], device: str = "cpu") -> Path | None:
     origin = {**now, **{key: STARTED[key] for key in ("git", "start_utc")}}
     origin["cores"] = os.cpu_count()
     body = json.dumps({"provenance": origin, "rows": rows}, indent=1, allow_nan=False)
-    records.write_atomic(path, body + "\n")
+    whole.write_text(path, body + "\n")
     return path
 
 

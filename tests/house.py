@@ -29,6 +29,7 @@ FLOORS = (
     ("routes", "which of several ways a computation took"),
     ("origin", "where a run comes from: code, machine, versions"),
     ("paths", "where files lie"),
+    ("whole", "files written whole or not at all"),
     ("errors", "what is said of wrong input"),
 )
 BEGIN, END = "<!-- house: made by tests/house.py -->", "<!-- end of house -->"

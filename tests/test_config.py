@@ -26,7 +26,7 @@ def test_an_unknown_key_names_the_nearest(given, near):
 
 
 def test_an_unknown_key_near_to_none_lists_them_all():
-    with pytest.raises(ValueError, match="unknown configuration key 'zzz'; known keys: data, net,"):
+    with pytest.raises(ValueError, match="unknown configuration key 'zzz'; there are data, net,"):
         RunConfig.from_dict({"zzz": 1})
 
 

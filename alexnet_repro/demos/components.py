@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alexnet_repro import whole
 from alexnet_repro.errors import InputError
 from alexnet_repro.study import record_checks, records
 
@@ -83,9 +83,7 @@ def write(name: str, folder: Path | str = FOLDER) -> Path:
     lines = ",\n  ".join(map(json.dumps, rows))
     tail = f',\n "rows": [\n  {lines}\n ],\n "record_sha256": "{total}"\n}}\n'
     text = json.dumps(head, indent=1)[:-2] + tail
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    whole.write_text(path, text)
     return path
 
 

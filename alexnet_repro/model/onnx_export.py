@@ -6,7 +6,6 @@ Needs the packages of the extra `onnx`.
 from __future__ import annotations
 
 import importlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from alexnet_repro.errors import InputError
 from alexnet_repro.model.paper_net import PaperNet, evaluating
+from alexnet_repro.whole import replacing
 
 
 def _need(name: str) -> Any:
@@ -38,28 +38,22 @@ def to_onnx(net: PaperNet, path: str | Path, *, batch: int | str = "dynamic") ->
         raise InputError(f"batch wants 'dynamic' or a number of images >= 1, got {batch!r}")
     for name in ("onnx", "onnxscript"):
         _need(name)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     like = next(net.parameters())
     # from an example of one image torch would conclude that the batch is always one
     n, side = batch if isinstance(batch, int) else 2, net.spec.input_size
     images = torch.zeros(n, net.spec.in_channels, side, side, device=like.device, dtype=like.dtype)
-    try:
-        with evaluating(net), torch.no_grad():
-            torch.onnx.export(
-                net,
-                (images,),
-                temporary,
-                input_names=["images"],
-                output_names=["scores"],
-                dynamic_shapes=({0: "batch"},) if batch == "dynamic" else None,
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, evaluating(net), torch.no_grad():
+        torch.onnx.export(
+            net,
+            (images,),
+            temporary,
+            input_names=["images"],
+            output_names=["scores"],
+            dynamic_shapes=({0: "batch"},) if batch == "dynamic" else None,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
 
 
 def check_onnx(net: PaperNet, path: str | Path, images: Tensor) -> float:

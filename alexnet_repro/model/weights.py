@@ -7,7 +7,6 @@ that it gives the same scores even after the library's rows have changed.
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.model import inverted
 from alexnet_repro.model.paper_net import PaperNet, build
 from alexnet_repro.spec import peers, rows
+from alexnet_repro.whole import replacing
 
 FORMAT = "alexnet-repro-1"
 FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
@@ -93,12 +93,8 @@ def save(net: PaperNet, path: str | Path) -> None:
         "num_classes": str(spec.num_classes),
         "spec": json.dumps(asdict(spec)),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         safetensors.torch.save_file(state, temporary, metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: str | Path) -> PaperNet:

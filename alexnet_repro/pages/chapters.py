@@ -5,7 +5,6 @@ No torch here; the pages' kernels import it where they train.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from alexnet_repro import paths
-from alexnet_repro.errors import InputError
+from alexnet_repro.errors import InputError, nearest
 from alexnet_repro.study import experiments, records
 from alexnet_repro.study.children import Children
 from alexnet_repro.study.launch import ending
@@ -46,9 +45,7 @@ def names(wanted: Iterable[str] = ()) -> list[str]:
     wanted = [w.removesuffix(".ipynb").removeprefix("book/") for w in wanted]
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"pages: {', '.join(known)}"
-            raise InputError(f"no page {name!r}; {hint}")
+            raise InputError(f"no page {name!r}; {nearest(name, known)}")
     return list(dict.fromkeys(wanted)) or known
 
 
@@ -96,9 +93,7 @@ def _check_parameters(page: str, parameters: dict[str, Any]) -> None:
         raise InputError(f"{path}: no cell tagged 'parameters', or nothing in it")
     for name in parameters:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-            raise InputError(f"page {page} has no parameter {name!r}; {hint}")
+            raise InputError(f"page {page} has no parameter {name!r}; {nearest(name, known)}")
 
 
 def _run_page(page: str, parameters: dict[str, Any], folder: Path, children: Children) -> Outcome:
@@ -129,10 +124,6 @@ def _run_page(page: str, parameters: dict[str, Any], folder: Path, children: Chi
 
 def _digest(page: str, parameters: dict[str, Any]) -> str:
     """sha256 over the page, its parameters, the library and the records."""
-    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
-    digest.update(records.code_digest().encode())
-    files = [p for p in sorted(records.RUNS.glob("*/*")) if p.suffix in (".json", ".csv")]
-    for path in [BOOK / f"{page}.ipynb", *files]:
-        name = f"{path.parent.name}/{path.name}"
-        digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
+    content = (BOOK / f"{page}.ipynb").read_bytes()
+    given = json.dumps([page, parameters, records.digest()], sort_keys=True)
+    return hashlib.sha256(given.encode() + content).hexdigest()

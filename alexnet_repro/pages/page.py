@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import html
 import io
 import re
@@ -18,7 +17,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alexnet_repro.errors import InputError
+from alexnet_repro.errors import InputError, nearest
 from alexnet_repro.pages import figures, tables
 from alexnet_repro.study import RunRecord, experiments, records, verdicts
 
@@ -41,9 +40,7 @@ def parameters(page_globals: dict[str, Any]) -> dict[str, Any]:
     }
     for name in given:
         if name not in PARAMETERS:
-            near = difflib.get_close_matches(name, PARAMETERS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PARAMETERS)}"
-            raise InputError(f"no parameter {name!r}; {hint}")
+            raise InputError(f"no parameter {name!r}; {nearest(name, PARAMETERS)}")
     missing = [name for name in PARAMETERS if name not in given]
     if missing:
         raise InputError(f"the parameters cell lacks {', '.join(missing)}")

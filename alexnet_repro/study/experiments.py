@@ -5,7 +5,6 @@ No torch is imported here until something is trained.
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 
 from alexnet_repro import paths
 from alexnet_repro.config import RunConfig
-from alexnet_repro.errors import InputError
+from alexnet_repro.errors import InputError, nearest
 from alexnet_repro.study import experiment_file, records
 from alexnet_repro.study.experiment_file import check_seeds
 from alexnet_repro.study.records import RecordError, RunRecord
@@ -92,9 +91,7 @@ def get(name: str) -> Experiment:
     """The experiment of that name; ValueError with the nearest name if there is none."""
     found = load_experiments()
     if name not in found:
-        near = difflib.get_close_matches(name, found, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found)}"
-        raise InputError(f"no experiment {name!r}; {hint}")
+        raise InputError(f"no experiment {name!r}; {nearest(name, found)}")
     return found[name]
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alexnet_repro import whole
 from alexnet_repro.origin import (
     code_digest,
+    files_digest,
     git_state,
     peak_memory_bytes,
     provenance,
@@ -71,8 +72,8 @@ class RunRecord:
             "curve_sha256": hashlib.sha256(text.encode()).hexdigest(),
         }
         body["record_sha256"] = content_sum(body)
-        write_atomic(path.with_suffix(".csv"), text)
-        write_atomic(path, json.dumps(body, indent=1) + "\n")
+        whole.write_text(path.with_suffix(".csv"), text)
+        whole.write_text(path, json.dumps(body, indent=1) + "\n")
         return path
 
     @classmethod
@@ -143,14 +144,14 @@ def load_runs(experiment: str, root: Path | str = RUNS) -> list[RunRecord]:
     return sorted(found, key=lambda r: (r.arm, r.seed))
 
 
+def digest(root: Path | str | None = None) -> str:
+    """sha256 over all that a page's numbers can depend on: the library, records and curves."""
+    root = Path(root or RUNS)
+    found = [p for p in root.rglob("*") if p.suffix in (".json", ".csv")]
+    return hashlib.sha256((code_digest() + files_digest(root, found)).encode()).hexdigest()
+
+
 def _read(path: Path) -> str:
     if (size := path.stat().st_size) > LARGEST:
         raise ValueError(f"{path.name} has {size:,} bytes, a record at most {LARGEST:,}")
     return path.read_text(encoding="utf-8")
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write by renaming: whoever reads meanwhile, or after a kill, has the old file or the new."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

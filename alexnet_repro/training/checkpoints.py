@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from alexnet_repro.errors import InputError
+from alexnet_repro.whole import replacing
 
 log = logging.getLogger(__name__)
 MARK = b"\nsha256 "  # and 64 hexadecimal digits; torch.load does not mind what follows its own
@@ -41,12 +41,11 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {"identity": identity, "epoch": epoch, "curve": curve, "metrics": metrics}
     state |= {name: part.state_dict() for name, part in parts.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may run it
-    torch.save(state, temporary)
-    content = _sum(temporary, temporary.stat().st_size)
-    with temporary.open("ab") as file:
-        file.write(MARK + content.encode())
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+        content = _sum(temporary, temporary.stat().st_size)
+        with temporary.open("ab") as file:
+            file.write(MARK + content.encode())
 
 
 def resume(
@@ -66,7 +65,7 @@ def resume(
         _load(parts, state)
     except _Damaged as why:
         aside = path.with_name(f"{path.name}.damaged")
-        os.replace(path, aside)
+        path.replace(aside)
         log.warning("%s: damaged (%s), now %s; the run starts anew", path, why, aside.name)
         return 0, {}
     return state["epoch"], {"curve": state["curve"], "metrics": state["metrics"]}

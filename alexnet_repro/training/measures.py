@@ -16,6 +16,7 @@ from torch import Tensor
 from alexnet_repro.errors import InputError
 from alexnet_repro.layers import LocalResponseNorm
 from alexnet_repro.model import PaperNet, activations
+from alexnet_repro.model.paper_net import evaluating
 from alexnet_repro.training.scoring import topk_error
 
 # §4.1 which of the views of augment.ten_crop make an average of so many
@@ -44,12 +45,8 @@ def lrn_bite(net: PaperNet, images: Tensor, layer: str) -> dict[str, float]:
             f"it has {', '.join(norms) or 'none'}"
         )
     at = names.index(layer)
-    was_training = net.training
-    net.eval()
-    try:
+    with evaluating(net):
         before = activations(net, images, names[at - 1 : at])[names[at - 1]] if at else images
-    finally:
-        net.train(was_training)
     bite = _alpha(norm) * _energy(before.float(), norm) / norm.k
     return {"median": _median(bite), "mean": bite.mean(dtype=torch.float64).item()}
 

@@ -14,6 +14,7 @@ from alexnet_repro.augment import cropping
 from alexnet_repro.augment.view import View
 from alexnet_repro.data import DataSet
 from alexnet_repro.errors import InputError
+from alexnet_repro.model.paper_net import evaluating
 
 
 def wrong_at_k(scores: Tensor, labels: Tensor, k: int) -> Tensor:
@@ -66,22 +67,20 @@ def evaluate(
     """
     if views not in (1, 10):
         raise InputError(f"evaluate wants 1 or 10 views, got {views}")
-    was_training = net.training
-    net.eval()
     loss, wrong1, wrong5, scored = 0.0, 0, 0, 0
-    for images, labels in batches(data, batch if views == 1 else max(1, batch // 10), limit):
-        labels = labels.to(view.device)
-        with torch.autocast(view.device.type, torch.bfloat16, enabled=autocast):
-            if views == 1:
-                scores = net(view(cropping.center_crop(images, view.crop)))
-                logs = F.log_softmax(scores.float(), 1)
-            else:
-                logs = _ten_crop_log_probabilities(net, images, view)
-        loss += F.nll_loss(logs, labels, reduction="sum").item()
-        wrong1 += int(wrong_at_k(logs, labels, 1).sum())
-        wrong5 += int(wrong_at_k(logs, labels, min(5, logs.shape[1])).sum())
-        scored += len(labels)
-    net.train(was_training)
+    with evaluating(net):
+        for images, labels in batches(data, batch if views == 1 else max(1, batch // 10), limit):
+            labels = labels.to(view.device)
+            with torch.autocast(view.device.type, torch.bfloat16, enabled=autocast):
+                if views == 1:
+                    scores = net(view(cropping.center_crop(images, view.crop)))
+                    logs = F.log_softmax(scores.float(), 1)
+                else:
+                    logs = _ten_crop_log_probabilities(net, images, view)
+            loss += F.nll_loss(logs, labels, reduction="sum").item()
+            wrong1 += int(wrong_at_k(logs, labels, 1).sum())
+            wrong5 += int(wrong_at_k(logs, labels, min(5, logs.shape[1])).sum())
+            scored += len(labels)
     expected = limit or len(data)
     if scored != expected:
         raise AssertionError(f"scored {scored} images of {expected}")

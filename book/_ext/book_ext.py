@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 from pathlib import Path
 
 from alexnet_repro.study import records
-
-
-def _digest() -> str:
-    """sha256 over everything that a page's numbers can depend on: library, records, curves."""
-    digest = hashlib.sha256(records.code_digest().encode())
-    for path in sorted(p for p in records.RUNS.rglob("*") if p.suffix in (".json", ".csv")):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(records.RUNS)} {content}\n".encode())
-    return digest.hexdigest()
 
 
 def footer(app) -> None:
@@ -28,7 +18,7 @@ def footer(app) -> None:
 
 def outdated(app, env, added, changed, removed) -> list[str]:
     """Run every notebook page again when a record or the library has changed."""
-    now, before = _digest(), getattr(env, "alexnet_digest", None)
+    now, before = records.digest(), getattr(env, "alexnet_digest", None)
     env.alexnet_digest = now
     if before == now:
         return []
