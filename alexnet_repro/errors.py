@@ -22,6 +22,10 @@ class ExistsError(InputError, FileExistsError):
     """A file or folder is there already and would have to be replaced."""
 
 
+class PackageError(InputError, ImportError):
+    """What was asked for needs a package that is not installed; the text names the extra."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """What to say after a wrong name: "did you mean 'x'?", or all there are where none is near."""
     names = list(known)

@@ -79,7 +79,9 @@ def test_package_docstring_maps_sections_to_modules_that_name_them():
 
 def test_git_ignores_no_file_of_the_project():
     """A pattern such as "data/" would take alexnet_repro/data out of every clone."""
-    command = "git ls-files --others --ignored --exclude-standard -- alexnet_repro tests book".split()
+    command = (
+        "git ls-files --others --ignored --exclude-standard -- alexnet_repro tests book".split()
+    )
     found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     made = ("__pycache__/", ".ipynb_checkpoints/", "_build/")  # by Python, Jupyter and the book
     assert [line for line in found.splitlines() if not any(m in line for m in made)] == []

@@ -19,7 +19,7 @@ from alexnet_repro.data import archives, placing, prepared
 from alexnet_repro.data.archives import shown
 from alexnet_repro.data.decoding import MAX_PIXELS, SKIP, decoded_ahead
 from alexnet_repro.data.listing import Listing, listing
-from alexnet_repro.errors import InputError, MissingError
+from alexnet_repro.errors import InputError, MissingError, PackageError
 
 SHUFFLE_SEED = 2012
 
@@ -72,7 +72,7 @@ def from_torchvision(out: Path | str, download_root: Path | str, *, force: bool 
     try:
         from torchvision.datasets import CIFAR10
     except ImportError as error:
-        raise InputError(
+        raise PackageError(
             f"the download of CIFAR-10 needs torchvision ({error}): "
             f"pip install 'alexnet-repro[train]', or give an archive of images with --source"
         ) from error
@@ -136,7 +136,7 @@ def _write_arrays(
                 images[split][at] = decoded.result()
                 labels[split][at] = label
             except InputError as error:
-                if not skip_bad:
+                if not skip_bad or isinstance(error, PackageError):  # no fault of the file
                     raise
                 skipped.append(str(error).removesuffix(SKIP))
             bar.update()

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from image_files import CLASSES, coded, encode, noise, rescaled, solid, write
 
 from alexnet_repro import data
 from alexnet_repro.data import decoding
+from alexnet_repro.errors import PackageError
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar.xz"])
@@ -69,7 +71,6 @@ def test_classes_alone_are_one_split_of_32_64_or_256_pixels(prepare, stored, sid
     assert prepare(files, side=8, force=True)["train"].images.shape == (3, 3, 8, 8)
 
 
-@pytest.mark.parametrize("by", ["torch", "Pillow"])
 @pytest.mark.parametrize(
     ("h", "w", "new_h", "new_w", "top", "left"),
     [  # side 8; the other side in proportion, rounded; half of what is over is cut, rounded down
@@ -77,11 +78,7 @@ def test_classes_alone_are_one_split_of_32_64_or_256_pixels(prepare, stored, sid
         (8, 11, 8, 11, 0, 1), (11, 8, 11, 8, 1, 0), (5, 6, 8, 10, 0, 1), (19, 19, 8, 8, 0, 0),
     ],
 )  # fmt: skip
-def test_rescale_and_centre_crop_by_slow_loops(h, w, new_h, new_w, top, left, by, monkeypatch):
-    if by == "Pillow":
-        monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
-    else:
-        monkeypatch.setattr("PIL.Image.Image.resize", lambda *_: pytest.fail("not by torch"))
+def test_rescale_and_centre_crop_by_slow_loops(h, w, new_h, new_w, top, left):
     assert (new_h, new_w) == (round(h * 8 / min(h, w)), round(w * 8 / min(h, w)))
     # no overshoot is clipped, so that it does not matter which direction comes first
     pixels = np.random.default_rng(h).integers(64, 192, (h, w, 3))
@@ -89,6 +86,31 @@ def test_rescale_and_centre_crop_by_slow_loops(h, w, new_h, new_w, top, left, by
     found = decoding.decode(encode(pixels), "x.png", 8)
     assert found.dtype == np.uint8
     assert np.abs(found - want.transpose(2, 0, 1)).max() < 2  # rounded after either direction
+
+
+@pytest.mark.parametrize(("h", "w"), [(375, 500), (500, 375), (13, 21), (5, 6), (257, 256)])
+def test_rescaled_pixels_are_those_of_torchvision(h, w):
+    from torchvision.transforms.v2 import InterpolationMode, functional
+
+    pixels = np.random.default_rng(h).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    size = [round(n * 64 / min(h, w)) for n in (h, w)]
+    image = torch.from_numpy(pixels).permute(2, 0, 1)
+    theirs = functional.resize(image, size, interpolation=InterpolationMode.BICUBIC)
+    top, left = ((n - 64) // 2 for n in size)
+    found = decoding.decode(encode(pixels), "x.png", 64)
+    difference = found.astype(int) - theirs[:, top : top + 64, left : left + 64].numpy()
+    vectors = "AVX" in torch.backends.cpu.get_cpu_capability()  # else torchvision rounds floats
+    assert np.abs(difference).max() <= (0 if vectors else 1)
+
+
+def test_without_torch_only_images_of_the_size_are_prepared(prepare, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    files = {f"train/{n}/1.png": solid(100 * c, 0, 0, 32) for c, n in enumerate(CLASSES)}
+    assert prepare(files, side=32)["train"].images.shape == (3, 3, 32, 32)
+    for skip_bad in (False, True):  # not a file's fault: none is left out for it
+        with pytest.raises(PackageError, match=r"32 x 32 .* to side 8 by torch, .*repro\[train\]"):
+            prepare(files, side=8, force=True, skip_bad=skip_bad)
+    assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_a_large_jpeg_is_rescaled_like_its_pixels():
