@@ -21,9 +21,14 @@ def test_the_old_file_stands_until_the_end_and_nothing_is_left(tmp_path):
 def test_after_an_error_all_is_as_it_was(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error), whole.replacing(str(path)) as temporary:
-        temporary.write_text("half of the n")
-        raise error
+
+    def write():
+        with whole.replacing(str(path)) as temporary:
+            temporary.write_text("half of the n")
+            raise error
+
+    with pytest.raises(error):
+        write()
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.txt": "old"}
 
 

@@ -93,7 +93,7 @@ def test_a_page_runs_once_then_is_unchanged_and_a_failure_is_told(book, capsys):
         ('{"cells": 3}', "page.ipynb: not a readable notebook"),
         (notebook(("mode = 'load'", "")), "page.ipynb: no cell tagged 'parameters'"),
         (notebook(("pass", "parameters")), "page.ipynb: no cell tagged 'parameters', or nothing"),
-        (notebook(("a = [\n  1]\nb = {'mode': 3}", "parameters")), "no parameter 'mode'; there are a, b"),
+        (notebook(("a = [\n  1]\nb = {'mode': 3}", "parameters")), "has no parameter 'mode'; "),
     ],
 )  # fmt: skip
 def test_what_a_page_must_have(book, text, said, capsys):
