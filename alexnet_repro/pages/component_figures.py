@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 
-from alexnet_repro.pages.figures import BLUE, GREEN, PINK, RED, axes
-
-LOOKS = [(BLUE, "-"), (RED, "--"), (GREEN, "-."), (PINK, ":"), ("#000000", "-"), ("#888888", "--")]
+from alexnet_repro.pages.theme import BLUE, COLOURS, GREY, PINK, RED, axes, looks, theme
 
 
 def lines(
@@ -28,20 +27,25 @@ def lines(
 
     labels: of the two axes. log: "x", "y" or "xy". mark: a place on the x axis and its name.
     """
+    import seaborn
+
     ax = axes(*size)
-    for (name, part), (colour, dash) in zip(table.groupby(by, sort=False), LOOKS, strict=False):
-        ax.plot(part[x], part[y], dash, color=colour, lw=1.8, label=str(name))
-    if mark:
-        ax.axvline(mark[0], color="#888888", lw=1)
-        ax.annotate(
-            mark[1], (mark[0], 0.25), xycoords=("data", "axes fraction"), fontsize=9,
-            xytext=(4, 0), textcoords="offset points", va="center",
+    with theme():
+        seaborn.lineplot(
+            table, x=x, y=y, hue=by, style=by, estimator=None, sort=False, lw=1.8, ax=ax,
+            **looks(table[by]),
         )  # fmt: skip
-    ax.set(xlabel=labels[0], ylabel=labels[1])
-    for name in log:
-        ax.set(**{f"{name}scale": "log"})
-    above: dict = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
-    ax.legend(frameon=False, fontsize=9.5, **(above if table[by].nunique() > 4 else {}))
+        if mark:
+            ax.axvline(mark[0], color=GREY, lw=1)
+            ax.annotate(
+                mark[1], (mark[0], 0.04), xycoords=("data", "axes fraction"), fontsize=9,
+                xytext=(-4, 0), textcoords="offset points", va="bottom", ha="right",
+            )  # fmt: skip
+        ax.set(xlabel=labels[0], ylabel=labels[1])
+        for name in log:
+            ax.set(**{f"{name}scale": "log"})
+        above: dict = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
+        ax.legend(**(above if table[by].nunique() > 4 else {}))
     return ax
 
 
@@ -54,7 +58,7 @@ def reach(table: pd.DataFrame) -> Axes:
         found = table[table["net"] == net].set_index("layer")["other"]
         for j, layer in enumerate(layers):
             share = found[layer]
-            ax.plot(j, -i, "s", ms=17, mec="#888888", mew=0.8, mfc=BLUE if share > 0.05 else "none")
+            ax.plot(j, -i, "s", ms=17, mec=GREY, mew=0.8, mfc=BLUE if share > 0.05 else "none")
             if 0 < share <= 0.05:
                 ax.plot(j, -i, "s", ms=8, mec=RED, mfc=RED)
     ax.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor")
@@ -69,14 +73,21 @@ def reach(table: pd.DataFrame) -> Axes:
 
 def histogram(table: pd.DataFrame, marks: Sequence[str], label: str) -> Axes:
     """Column "value" of the rows of kind "training" as bars, other kinds as named lines."""
+    import seaborn
+
     ax = axes(6.4, 3.2)
     values = table[table["kind"] == "training"]["value"]
-    ax.hist(values, bins=30, color=BLUE, label=f"training, {len(values)} masks")
-    for name, (colour, dash) in zip(marks, [(RED, "-"), (PINK, "--")], strict=False):
-        value = table[table["kind"] == name]["value"].iloc[0]
-        ax.axvline(value, color=colour, ls=dash, lw=2.2, label=name)
-    ax.set(xlabel=label, ylabel="masks")
-    ax.legend(frameon=False, fontsize=9.5)
+    with theme():
+        seaborn.histplot(
+            values, bins=30, color=BLUE, alpha=1, lw=0, label=f"training, {len(values)} masks",
+            ax=ax,
+        )  # fmt: skip
+        for name, (colour, dash) in zip(marks, [(RED, "-"), (PINK, "--")], strict=False):
+            value = table[table["kind"] == name]["value"].iloc[0]
+            ax.axvline(value, color=colour, ls=dash, lw=2.2, label=name)
+        ax.set(xlabel=label, ylabel="masks")
+        handles, _ = ax.get_legend_handles_labels()
+        ax.legend(handles=[*handles[len(marks) :], *handles[: len(marks)]])
     return ax
 
 
@@ -104,23 +115,25 @@ def bars(
     size: tuple[float, float] = (6.4, 3.2), show: str = "{:.2f}",
 ) -> Axes:  # fmt: skip
     """Grouped horizontal bars: one group a row, one bar a column of values, each labelled."""
+    import seaborn
+
+    long = table[list(values)].reset_index(drop=True)  # by place: two rows may have one name
+    long = long.rename_axis("place").reset_index().melt("place", var_name="of", value_name="value")
     ax = axes(*size)
-    height = 0.8 / len(values)
-    for j, (column, (colour, _)) in enumerate(zip(values, LOOKS, strict=False)):
-        places = np.arange(len(table)) + (j - (len(values) - 1) / 2) * height
-        ax.barh(places, table[column], height * 0.9, color=colour, label=column)
-        for y, value in zip(places, table[column], strict=True):
-            ax.annotate(
-                show.format(value), (value, y), xytext=(3, 0), textcoords="offset points",
-                va="center", fontsize=9,
-            )  # fmt: skip
-    ax.set_yticks(range(len(table)), table[name])
-    ax.invert_yaxis()
-    ax.set_xlabel(label)
-    ax.margins(x=0.12)
-    ax.grid(axis="y", visible=False)
-    if len(values) > 1:
-        ax.legend(frameon=False, fontsize=9.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    with theme():
+        seaborn.barplot(
+            long, x="value", y="place", hue="of", orient="h", errorbar=None, saturation=1, gap=0.1,
+            palette=dict(zip(values, COLOURS, strict=False)), legend=len(values) > 1, ax=ax,
+        )  # fmt: skip
+        for drawn in ax.containers:
+            assert isinstance(drawn, BarContainer)
+            ax.bar_label(drawn, fmt=show, padding=3, fontsize=9)
+        ax.set_yticks(range(len(table)), table[name])
+        ax.set(xlabel=label, ylabel="")
+        ax.margins(x=0.12)
+        ax.grid(axis="y", visible=False)
+        if len(values) > 1:
+            ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
 
 

@@ -1,47 +1,25 @@
 """The study's figures: each function draws one Axes from records or specs and returns it. No torch.
 
-No global style is set. Colours keep 3:1 contrast on white and on near-black; black is replaced by
-the page's text colour when page.figure embeds the SVG.
+Those of runs are here, with the two that are drawn from the rows of a net.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from alexnet_repro import spec
+from alexnet_repro.pages.theme import BLACK, BLUE, GREEN, GREY, RED, axes, looks, theme
 from alexnet_repro.spec import arithmetic
 from alexnet_repro.spec.rows import WEIGHT_KINDS
-from alexnet_repro.study import RunRecord, effects
+from alexnet_repro.study import RunRecord, effects, intervals
 
-BLUE, RED, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-STYLE: Any = {
-    "font.size": 11,
-    "font.family": "sans-serif",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#888888",
-    "grid.alpha": 0.25,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "alexnet-repro",
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
-
-
-def axes(width: float, height: float) -> Axes:
-    """One empty Axes in the style of the study; sizes in inches."""
-    with mpl.rc_context(STYLE):
-        return Figure(figsize=(width, height), layout="constrained").add_subplot()
+NAMES = {"relu": "ReLU"}  # arms as the paper writes them; the others as they are called
 
 
 def training_error(runs: Sequence[RunRecord], target: float = 0.25, title: str = "") -> Axes:
@@ -49,27 +27,34 @@ def training_error(runs: Sequence[RunRecord], target: float = 0.25, title: str =
 
     As in the paper ReLU is solid and tanh dashed; a dot marks where a run crosses the target.
     """
+    import seaborn
+
+    parts = [run.curve[run.curve["split"] == "train"].assign(arm=NAMES.get(run.arm, run.arm),
+                                                             run=i)
+             for i, run in enumerate(runs)]  # fmt: skip
+    curves = pd.concat(parts, ignore_index=True)
+    curves["error"] = 100 * curves["top1_error"]
+    arms = looks(curves["arm"])
     ax = axes(6.4, 4.0)
-    looks = {"relu": (BLUE, "-", "ReLU"), "tanh": (RED, "--", "tanh")}
-    named: set[str] = set()
-    for run in runs:
-        colour, dash, label = looks.get(run.arm, (GREEN, ":", run.arm))
-        curve = run.curve[run.curve["split"] == "train"]
-        ax.plot(
-            curve["epoch"], 100 * curve["top1_error"], dash, color=colour, lw=1.6,
-            label=None if run.arm in named else label,
+    with theme():
+        seaborn.lineplot(
+            curves, x="epoch", y="error", hue="arm", style="arm", units="run", estimator=None,
+            sort=False, lw=1.6, ax=ax, **arms,
         )  # fmt: skip
-        named.add(run.arm)
-        epochs, reached = effects.epochs_to(run, target)
-        if reached:
-            ax.plot(epochs, 100 * target, "o", color=colour, ms=5)
-    ax.axhline(100 * target, color="#000000", lw=1, ls=(0, (1, 2)))
-    ax.annotate(
-        f"{100 * target:.0f} %", (1, 100 * target), xycoords=("axes fraction", "data"),
-        ha="right", va="bottom",
-    )  # fmt: skip
-    ax.set(xlabel="epochs", ylabel="training error, %", xlim=(0, None), ylim=(0, 100), title=title)
-    ax.legend(loc="upper right", title="one curve a seed", frameon=False)
+        for run in runs:
+            epochs, reached = effects.epochs_to(run, target)
+            if reached:
+                colour = arms["palette"][NAMES.get(run.arm, run.arm)]
+                ax.plot(epochs, 100 * target, "o", color=colour, ms=5)
+        ax.axhline(100 * target, color=BLACK, lw=1, ls=(0, (1, 2)))
+        ax.annotate(
+            f"{100 * target:.0f} %", (1, 100 * target), xycoords=("axes fraction", "data"),
+            ha="left", va="center", xytext=(3, 0), textcoords="offset points",
+        )  # fmt: skip
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="epochs", ylabel="training error, %", title=title)
+        ax.set(xlim=(0, curves["epoch"].max()), ylim=(0, 100))
+        ax.legend(loc="upper right", title="one curve a seed")
     return ax
 
 
@@ -78,17 +63,22 @@ def sweep(found: pd.DataFrame, title: str = "") -> Axes:
 
     found: columns arm, rate, train_error (fraction; nan where it diverged), chosen (bool).
     """
+    import seaborn
+
+    arms = looks(found["arm"])
+    shown = found.assign(error=100 * found["train_error"])
     ax = axes(6.4, 3.2)
-    for (arm, part), (colour, dash) in zip(
-        found.groupby("arm"), [(BLUE, "-"), (RED, "--"), (GREEN, ":")], strict=False
-    ):
-        ax.plot(part["rate"], 100 * part["train_error"], dash, marker="o", color=colour, label=arm)
-        best = part[part["chosen"]]
-        ax.plot(best["rate"], 100 * best["train_error"], "o", ms=13, mfc="none", mec=colour)
-    ax.set(
-        xscale="log", xlabel="learning rate", ylabel="training error, %", ylim=(0, 100), title=title
-    )
-    ax.legend(title="ring: chosen", loc="lower left", frameon=False)
+    with theme():
+        seaborn.lineplot(
+            shown, x="rate", y="error", hue="arm", style="arm", estimator=None, markeredgewidth=0,
+            markers=dict.fromkeys(arms["hue_order"], "o"), ms=7, lw=1.6, ax=ax, **arms,
+        )  # fmt: skip
+        for best in shown[shown["chosen"]].itertuples():
+            colour = arms["palette"][best.arm]
+            ax.plot(best.rate, best.error, "o", ms=13, mfc="none", mec=colour)
+        ax.set(xscale="log", xlabel="learning rate", ylabel="training error, %", title=title)
+        ax.set(ylim=(0, 100))
+        ax.legend(title="ring: chosen", loc="lower left")
     return ax
 
 
@@ -97,18 +87,36 @@ def paired(
 ) -> Axes:
     """One line a seed from the left arm's value to the right arm's, and both means.
 
-    left, right: fractions in order of seed; shown in per cent.
+    left, right: fractions in order of seed; shown in per cent. From two seeds on, the whisker at
+    the right mean is the 95 % interval of the paired difference, by Student's t.
     """
-    ax = axes(4.6, 3.6)
-    for a, b in zip(left, right, strict=True):
-        ax.plot([0, 1], [100 * a, 100 * b], "-o", color=BLUE, lw=1.4, ms=5)
-    for x, values in enumerate((left, right)):
-        mean = 100 * float(np.mean(values))
-        ax.plot([x - 0.12, x + 0.12], [mean, mean], color=RED, lw=3)
-    ax.set_xticks([0, 1], list(labels))
-    ax.set(xlim=(-0.4, 1.4), ylabel=ylabel)
-    ax.grid(axis="x", visible=False)
+    import seaborn
+
+    pairs = {labels[0]: list(left), labels[1]: list(right)}  # seed with seed, whatever the index
+    seeds = pd.DataFrame(pairs, dtype=float).mul(100)
+    shown = seeds.rename_axis("seed").reset_index().melt("seed", var_name="arm", value_name="error")
+    mean, low, high = intervals.t_interval((seeds[labels[1]] - seeds[labels[0]]).tolist())
+    ax = axes(4.6, 3.8)
+    with theme():
+        seaborn.lineplot(
+            shown, x="arm", y="error", units="seed", estimator=None, color=BLUE, marker="o",
+            markeredgewidth=0, lw=1.4, ms=6, sort=False, ax=ax,
+        )  # fmt: skip
+        seaborn.pointplot(
+            shown, x="arm", y="error", errorbar=None, color=RED, marker="_", markersize=26,
+            markeredgewidth=3, linestyle="none", ax=ax,
+        )  # fmt: skip
+        if len(seeds) > 1:
+            at = seeds[labels[0]].mean()
+            ax.vlines(1, at + low, at + high, color=RED, lw=1.6)
+            ax.set_title(f"difference {_signed(mean)}, 95 % [{_signed(low)}, {_signed(high)}]")
+        ax.set(xlim=(-0.4, 1.4), xlabel="", ylabel=ylabel)
+        ax.grid(axis="x", visible=False)
     return ax
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def parameter_shares(net: str = "alexnet") -> Axes:
@@ -140,7 +148,7 @@ def two_columns(net: str = "alexnet") -> Axes:
     ax.set_axis_off()
     x, before = 0.0, None
     lanes = {0: 2.3, 1: -2.3}
-    _box(ax, x, 0.0, 0.35, 2 * np.sqrt(chosen.input_size / 60), "#888888")
+    _box(ax, x, 0.0, 0.35, 2 * np.sqrt(chosen.input_size / 60), GREY)
     ax.text(x, -2.35, f"input\n{chosen.input_size}²×{chosen.in_channels}", ha="center", va="top")
     for row in rows:
         shape = table.loc[row.name, "shape"]
@@ -161,7 +169,7 @@ def two_columns(net: str = "alexnet") -> Axes:
                 cross = last or (source != y and before is not None)
                 arrow = FancyArrowPatch(
                     (x - step + 0.3, source), (x - width / 2 - 0.05, y), arrowstyle="-|>",
-                    mutation_scale=8, lw=1.2, color=RED if cross else "#888888",
+                    mutation_scale=8, lw=1.2, color=RED if cross else GREY,
                     ls="--" if cross else "-",
                 )  # fmt: skip
                 ax.add_patch(arrow)

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alexnet_repro.errors import InputError, nearest
-from alexnet_repro.pages import figures, tables
+from alexnet_repro.pages import tables, theme
 from alexnet_repro.study import RunRecord, experiments, records, verdicts
 
 PARAMETERS = ("mode", "seeds", "epochs", "device", "data_root", "out_dir")
@@ -69,7 +69,7 @@ def legend() -> HTML:
 def figure(ax: Axes, name: str, alt: str, data: pd.DataFrame, caption: str) -> HTML:
     """A figure as inline SVG that follows the page's theme, with caption and its numbers as csv."""
     buffer = io.StringIO()
-    with mpl.rc_context({**figures.STYLE, "svg.hashsalt": name}):
+    with theme.theme(name):
         ax.get_figure(root=True).savefig(  # type: ignore[union-attr]
             buffer, format="svg", transparent=True, metadata={"Date": None}
         )
