@@ -1,119 +1,21 @@
-"""What the pages' sentences take from records and nets: name -> text, for page.glue. No torch.
+"""What the pages' sentences take from demonstrations and nets: name -> text, for page.glue.
 
 A number or a judgement that comes from a record is written by one of these functions, never typed
-in a page: tests/test_typed_numbers.py changes every record and looks for what stayed.
+in a page: tests/pages/test_typed_numbers.py changes every record and looks for what stayed. What
+runs say is in run_prose. No torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from alexnet_repro import spec, study
-from alexnet_repro.pages import page
 from alexnet_repro.spec import arithmetic
-from alexnet_repro.study import RunRecord, experiments, records
 
 EDGE = 0.05  # as figures draw it: a share of the column's maps that one norm's window can reach
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:.1f}"
-
-
-def _mean(runs: Sequence[RunRecord], name: str) -> float:
-    return float(np.mean([r.metrics[name] for r in runs]))
-
-
-def early_runs(name: str) -> pd.DataFrame:
-    """§3.1 Counted runs that began before every rate of their arm's grid had been tried.
-
-    Columns arm, seed, rate, began, last_rate (the last of the grid that had been tried by then),
-    next_rate, next_began. Times in UTC, as in the committed records.
-    """
-    experiment = experiments.get(name)
-    assert experiment.sweep is not None
-    sweep = records.load_runs(experiment.sweep_experiment().name)
-    rows = []
-    for run in records.load_runs(name):
-        began = pd.Timestamp(run.provenance["start_utc"])
-        starts = {
-            r.config["lr"]: pd.Timestamp(r.provenance["start_utc"])
-            for r in sweep
-            if r.arm in {f"{run.arm}-lr{rate:g}" for rate in experiment.sweep["lr"][run.arm]}
-        }
-        late = {rate: at for rate, at in starts.items() if at >= began}
-        if late:
-            first = min(late, key=lambda rate: late[rate])
-            tried = [rate for rate in starts if rate not in late]
-            rows.append((run.arm, run.seed, run.config["lr"], began,
-                         max(tried, default=math.nan), first, late[first]))  # fmt: skip
-    names = ["arm", "seed", "rate", "began", "last_rate", "next_rate", "next_began"]
-    return pd.DataFrame(rows, columns=names)
-
-
-def early(name: str) -> str:
-    """§3.1 What happened, in sentences: which counted runs began too early, and what it changed."""
-    found = early_runs(name)
-    if found.empty:
-        return "Every counted run began after the last rate of its grid."
-    errors = page.sweep_table(name).set_index(["arm", "rate"])
-    said = []
-    for row in found.itertuples():
-        winner = errors.loc[row.arm].query("chosen").index[0]
-        ours, other = (_points(errors.loc[(row.arm, r), "train_error"])
-                       for r in (row.rate, row.next_rate))  # fmt: skip
-        same = (
-            f"It did not win ({other} against {ours} % training error): the rate of that run is "
-            "the one that the rule chooses from the whole grid, and the run stands."
-            if winner == row.rate
-            else f"The rule now chooses {winner:g}: the run has another rate than its rule's."
-        )
-        said.append(
-            f"Seed {row.seed} of {row.arm}, at a rate of {row.rate:g}, began at "
-            f"{row.began:%H:%M:%S} on {row.began:%Y-%m-%d} (UTC), when no rate beyond "
-            f"{row.last_rate:g} had been tried; {row.next_rate:g} was tried from "
-            f"{row.next_began:%H:%M:%S} on. {same}"
-        )
-    return " ".join(said)
-
-
-def relu(original: Sequence[RunRecord], modern: Sequence[RunRecord]) -> dict[str, str]:
-    """§3.1 The net, the cost of an epoch, how tanh went on after the epochs that the sweep saw."""
-    tanh = [r for r in original if r.arm == "tanh"]
-    seen = (experiments.get("s31-relu-original").sweep or {})["epochs"]
-    curves = [r.curve[r.curve["split"] == "train"].set_index("epoch")["top1_error"] for r in tanh]
-    later = [curve[curve.index >= min(seen, curve.index.max())] for curve in curves]
-    steps = np.concatenate([np.diff(curve) for curve in later])
-    cost = [r.provenance["wall_seconds"] / r.metrics["epochs"] for r in [*original, *modern]
-            if not r.provenance.get("resumed")]  # fmt: skip
-    return {
-        "parameters": f"{arithmetic.parameters('18pct-plain'):,}",
-        "seeds": str(len({r.seed for r in original})),
-        "seconds": f"{min(cost):.0f} to {max(cost):.0f} s" if cost else "a time not recorded",
-        "rate": f"{tanh[0].config['lr']:g}",
-        "seen": str(seen),
-        "after": _points(float(np.mean([curve.iloc[0] for curve in later]))),
-        "end": _points(float(np.mean([curve.iloc[-1] for curve in later]))),
-        "epochs": f"{max(curve.index.max() for curve in curves):g}",
-        "rises": f"{int((steps > 0).sum())} of {len(steps)}",
-        "early": early("s31-relu-original"),
-        "early_modern": early("s31-relu-modern"),
-    }
-
-
-def fit(runs: Sequence[RunRecord], arm: str) -> dict[str, str]:
-    """§3.4 §4.2 How far an arm's net fits: epochs, training and test error, seeds."""
-    same = [r for r in runs if r.arm == arm]
-    return {
-        "epochs": str(same[0].config["epochs"]),
-        "seeds": str(len(same)),
-        "training": _points(_mean(same, "train_top1_error")),
-        "test": _points(_mean(same, "top1_error")),
-    }
 
 
 def reach(found: pd.DataFrame) -> dict[str, str]:

@@ -46,20 +46,32 @@ def table(root: Path | str = records.RUNS) -> pd.DataFrame:
 
 
 def _row(experiment: Experiment, record: RunRecord, root: Path | str) -> tuple[Any, ...]:
-    start = datetime.datetime.fromisoformat(record.provenance["start_utc"])
+    start = _start(record)
     plan, planned = plan_commit(experiment.name, record.arm)
     ends = [_end(run) for run in _sweep_of(experiment, record.arm, root)]
     swept = max(ends, default=None)
     faults = []
     if planned > start:
         faults.append("started before its plan was committed")
-    late = sum(end > start for end in ends)
+    late = not_ended(experiment, record, root)
     if late:
-        faults.append(f"started before {late} of {len(ends)} runs of its sweep had ended")
+        faults.append(f"started before {len(late)} of {len(ends)} runs of its sweep had ended")
     if record.seed not in _seeds_at(record.provenance["git"]["commit"], experiment.name):
         faults.append("its seed is not in the plan of the commit that it ran from")
     row = (experiment.name, record.arm, record.seed, start, plan, planned, swept)
     return (*row, "; ".join(faults))
+
+
+def not_ended(
+    experiment: Experiment, record: RunRecord, root: Path | str = records.RUNS
+) -> list[RunRecord]:
+    """The runs of its arm's sweep that had not ended when a run began, by their own beginning.
+
+    From the records alone, without the repository's history.
+    """
+    began = _start(record)
+    sweep = _sweep_of(experiment, record.arm, root)
+    return sorted((run for run in sweep if _end(run) > began), key=_start)
 
 
 def _sweep_of(experiment: Experiment, arm: str, root: Path | str) -> Sequence[RunRecord]:
@@ -71,9 +83,12 @@ def _sweep_of(experiment: Experiment, arm: str, root: Path | str) -> Sequence[Ru
     return [experiments.load_run(sweep, name, sweep.seeds[0], root) for name in names]
 
 
+def _start(run: RunRecord) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(run.provenance["start_utc"])
+
+
 def _end(run: RunRecord) -> datetime.datetime:
-    start = datetime.datetime.fromisoformat(run.provenance["start_utc"])
-    return start + datetime.timedelta(seconds=run.provenance["wall_seconds"])
+    return _start(run) + datetime.timedelta(seconds=run.provenance["wall_seconds"])
 
 
 def plan_commit(name: str, arm: str) -> tuple[str, datetime.datetime]:

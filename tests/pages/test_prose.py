@@ -8,7 +8,7 @@ import pytest
 
 from alexnet_repro import spec, study
 from alexnet_repro.demos import components
-from alexnet_repro.pages import page, prose
+from alexnet_repro.pages import page, prose, run_prose
 from alexnet_repro.spec import arithmetic
 from alexnet_repro.study import claims, experiments, records
 
@@ -36,7 +36,7 @@ def swept(make_record, monkeypatch):
         monkeypatch.setattr(records, "load_runs", lambda name: runs[name])
         by_arm = {run.arm: run for run in runs["toy-sweep"]}
         monkeypatch.setattr(experiments, "load_run", lambda e, arm, *_: by_arm[arm])
-        return prose.early("toy")
+        return run_prose.early("toy")
 
     return make
 
@@ -52,20 +52,24 @@ def test_runs_that_began_after_their_own_arms_rates_are_in_order(swept):
 def test_a_run_that_began_before_the_last_rate_is_named_with_both_times(swept):
     text = swept({**TIMES, ("b", None): "10:19:59"})
     assert "Seed 0 of b, at a rate of 0.01, began at 10:19:59 on 2026-01-02" in text
-    assert "0.1 was tried from 10:20:00 on. It did not win (10.0 against 1.0 %" in text
+    assert "0.1 ran from 10:20:00 on. It did not win (10.0 against 1.0 %" in text
     assert "Seed 0 of a" not in text
 
 
-def test_every_counted_run_began_after_its_sweep_but_one():
-    """The one is told on page 3.1; a second must not come."""
-    found = []
-    for experiment in study.load_experiments().values():
-        if experiment.sweep:
-            early = prose.early_runs(experiment.name)
-            found += [(experiment.name, *row) for row in early[["arm", "seed"]].to_numpy()]
-    assert found == [("s31-relu-original", "tanh", 0)]
-    row = prose.early_runs("s31-relu-original").iloc[0]
-    assert f"{row['began']:%H:%M:%S} {row['next_began']:%H:%M:%S}" == "19:05:29 19:07:12"
+def test_a_rate_that_was_still_running_was_not_tried_yet(swept):
+    """A run of the sweep takes 36 seconds."""
+    for second, late in ((35, True), (36, False)):
+        text = swept({**TIMES, ("b", None): f"10:20:{second}"})
+        assert ("when no run at a rate beyond 0.01 had ended; 0.1 ran from" in text) is late
+
+
+def test_what_page_3_1_tells_of_the_one_run_that_began_too_early():
+    text = run_prose.early("s31-relu-original")
+    assert text.startswith(
+        "Seed 0 of tanh, at a rate of 0.03, began at 19:05:29 on 2026-11-24 (UTC), when no run at "
+        "a rate beyond 0.03 had ended; 0.1 ran from 19:07:12 on. It did not win ("
+    )
+    assert text.count("Seed ") == 1
 
 
 def test_how_tanh_went_on_after_the_epochs_that_the_sweep_saw(make_record):
@@ -73,7 +77,7 @@ def test_how_tanh_went_on_after_the_epochs_that_the_sweep_saw(make_record):
     runs = [make_record("s31-relu-original", "tanh", s, errors=errors, epochs=5) for s in (0, 1)]
     for run in runs:
         run.provenance["wall_seconds"] = 400.0 + 100 * run.seed
-    said = prose.relu(runs, [])
+    said = run_prose.relu(runs, [])
     assert (said["seen"], said["after"], said["end"], said["epochs"]) == ("2", "60.0", "40.0", "5")
     assert said["rises"] == "2 of 6"
     assert said["seconds"] == "80 to 100 s"
@@ -85,7 +89,7 @@ def test_how_tanh_went_on_after_the_epochs_that_the_sweep_saw(make_record):
 def test_fit_is_the_mean_of_the_arms_runs(make_record):
     runs = [make_record(arm=arm, seed=s, train_top1_error=0.2 + s / 10, top1_error=0.5)
             for arm in "ab" for s in (0, 1)]  # fmt: skip
-    said = prose.fit(runs, "b")
+    said = run_prose.fit(runs, "b")
     assert said == {"epochs": "20", "seeds": "2", "training": "25.0", "test": "50.0"}
 
 

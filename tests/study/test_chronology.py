@@ -36,6 +36,18 @@ def test_no_other_run_started_before_its_plan_or_its_sweep(found):
     assert set(late["plan"]) == {"c5ebed66e0f595032d08681f67f570ac3be7420e"}
 
 
+def test_no_other_run_started_before_its_sweep_by_the_records_alone():
+    """Without the history too: what page 3.1 tells, and a second must not come."""
+    late = {
+        (record.experiment, record.arm, record.seed): [run.arm for run in runs]
+        for experiment in study.load_experiments().values()
+        if experiment.sweep
+        for record in records.load_runs(experiment.name)
+        if (runs := chronology.not_ended(experiment, record))
+    }
+    assert late == {key: ["tanh-lr0.1"] for key in KNOWN}
+
+
 def test_every_counted_record_is_held_against_both(found):
     counted = [p for p in records.RUNS.glob("s*/*-seed*.json") if "-sweep" not in p.parent.name]
     assert len(found) == len(counted) >= 33
