@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from by_hand import energies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,16 +16,9 @@ def seeded(*shape, seed=0, dtype=torch.float64):
 
 
 def slow_lrn(x, n, alpha, beta, k, *, over_n=False, groups=1):
-    """The formula of §3.3, one channel after the other, in float64."""
-    x, width = x.double(), x.shape[1] // groups
-    out = torch.empty_like(x)
-    for i in range(x.shape[1]):
-        first = i // width * width
-        last = i + n // 2 - (1 if over_n and n % 2 == 0 else 0)
-        window = range(max(first, i - n // 2), min(first + width - 1, last) + 1)
-        energy = sum((x[:, j] ** 2 for j in window), torch.zeros_like(x[:, i]))
-        out[:, i] = x[:, i] / (k + (alpha / n if over_n else alpha) * energy) ** beta
-    return out
+    """The formula of §3.3 in float64."""
+    energy = energies(x, n, over_n=over_n, groups=groups)
+    return x.double() / (k + (alpha / n if over_n else alpha) * energy) ** beta
 
 
 @pytest.mark.parametrize("over_n", [False, True])

@@ -2,21 +2,12 @@
 
 import pytest
 import torch
+from by_hand import PARAMETERS, counted
 
 from alexnet_repro import model, spec
 from alexnet_repro.model import paper_net
 from alexnet_repro.training import diagnose, steps
 
-# Products of kernel sizes and widths, as in the paper's Fig. 2 and the original configurations.
-PARAMETERS = {
-    "alexnet": 60_965_224, "alexnet-original": 60_965_224, "alexnet-no-norm": 60_965_224,
-    "alexnet-nonoverlap": 60_965_224, "alexnet-one-gpu": 59_798_312,
-    "alexnet-ungrouped": 60_965_224 + 128 * 2 * 48 * 25 + 384 * 192 * 9 + 256 * 192 * 9,
-    "alexnet-six-conv": 60_965_224 + 256 * 256 * 9 + 256,
-    "18pct": 89_578, "18pct-plain": 89_578, "19pct": 89_578, "80sec": 145_578,
-    "conv-local-13pct": 1_116_490, "conv-local-11pct": 1_116_490,
-    "conv-local-11pct-v2": 2_112_970, "alexnet-nonoverlap-original": 60_965_224,
-}  # fmt: skip
 MINI = {"paper": {}, "original": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03}}
 FAN_IN = {
     "conv1": 75, "conv2": 12 * 25, "conv3": 48 * 9, "conv4": 32 * 9, "conv5": 32 * 9,
@@ -43,8 +34,7 @@ def test_module_and_trace_agree(name):
         assert (sizes.get("weight", 0), sizes.get("bias", 0)) == (row["weights"], row["biases"])
     assert set(sizes) == {"weight", "bias"}  # the last layer's
     assert found[rows.index[-1]].isfinite().all()
-    total = sum(p.numel() for p in net.parameters())
-    assert total == PARAMETERS.get(name, rows[["weights", "biases"]].sum().sum())
+    assert counted(net) == PARAMETERS[name] == rows[["weights", "biases"]].sum().sum()
 
 
 @torch.inference_mode()

@@ -2,10 +2,10 @@
 
 import itertools
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
+from by_hand import narrow
 
 from alexnet_repro import model, spec
 from alexnet_repro.model import inverted, onnx_export
@@ -19,17 +19,6 @@ EXPORTED = (
     "alexnet", "alexnet-original", "alexnet-without-conv2", "18pct", "80sec", "conv-local-11pct-v2",
     "mini-alexnet-nonoverlap", "torchvision", "caffenet",
 )  # fmt: skip
-
-
-def narrow(net):
-    """A sixteenth of the kernels where they are the paper's, on 78 pixels.
-
-    There, as on the paper's 224, conv1 and the pools meet both whole and broken windows.
-    """
-    if net.input_size < 200:
-        return net
-    rows = [replace(r, out=r.out // (64 if r.kind == "fc" else 16)) for r in net.layers]
-    return replace(net, layers=tuple(rows), input_size=78)
 
 
 def made(name, **options):

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 import torchvision
+from by_hand import narrow
 from safetensors import safe_open
 from torch import nn
 
@@ -31,14 +32,6 @@ CAFFE = {
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def narrow(net):
-    """The same rows with a sixteenth of the paper's kernels, on 78 pixels."""
-    if net.input_size < 200:
-        return net
-    rows = [replace(r, out=r.out // (64 if r.kind == "fc" else 16)) for r in net.layers]
-    return replace(net, layers=tuple(rows), input_size=78)
 
 
 def images(net, n=2, seed=1):

@@ -1,9 +1,8 @@
 """§3.2 §3.5 Layer by layer: what a change in one column reaches, forward and in the gradient."""
 
-from dataclasses import replace
-
 import pytest
 import torch
+from by_hand import narrow
 
 from alexnet_repro import model, spec
 
@@ -21,17 +20,16 @@ MEET = {
 }  # fmt: skip
 
 
-def narrow(name):
+def made(name):
     """The net at an eighth of its width, with random weights that let all of it be seen."""
-    rows = [replace(r, out=r.out // 8) if r.out else r for r in spec.get(name).layers]
-    small = replace(spec.get(name), layers=tuple(rows))
+    small = narrow(spec.get(name), maps=8, units=8, side=224)
     net = model.build(small, init="modern", generator=torch.Generator().manual_seed(0))
     return net.double().eval()
 
 
 @pytest.mark.parametrize("name", MEET)
 def test_columns_meet_in_these_layers_and_no_other(name):
-    net = narrow(name)
+    net = made(name)
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(2, 3, 224, 224, dtype=torch.float64, generator=generator)
     meet = set()
@@ -59,7 +57,7 @@ def test_columns_meet_in_these_layers_and_no_other(name):
 
 
 def test_a_change_in_column_one_arrives_in_column_two_at_conv3():
-    net = narrow("alexnet-original")
+    net = made("alexnet-original")
     x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
     found = model.activations(net, x)
     before = after = found["conv1"]

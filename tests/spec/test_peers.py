@@ -1,5 +1,6 @@
 """The peers' nets against facts about them that are written out here, and against torch."""
 
+import by_hand
 import pytest
 import torch
 import torchvision
@@ -9,11 +10,6 @@ from alexnet_repro import model, spec
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.spec import peers, shapes
 
-PARAMETERS = {
-    "paper": 60_965_224, "torchvision": 61_100_840, "caffe-alexnet": 60_965_224,
-    "caffenet": 60_965_224, "dansuh17": 62_378_344, "longrootchen": 62_378_344,
-    "theano-alexnet": 60_965_224,
-}  # fmt: skip
 NORM_POOL = "conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2"
 POOL_NORM = "conv1 relu1 pool1 norm1 conv2 relu2 pool2 norm2"
 PLAIN = "conv1 relu1 pool1 conv2 relu2 pool2"
@@ -48,11 +44,11 @@ def weight_rows(name):
 
 def test_every_line_gives_the_number_beside_it():
     table = peers.differences()
-    assert [row["peer"] for row in table] == list(PARAMETERS)
+    assert [row["peer"] for row in table] == list(by_hand.PEERS)
     names = {"peers": peers, "spec": shapes}
     for row in table:
-        assert row["parameters"] == PARAMETERS[row["peer"]]
-        assert eval(row["line"], names) == PARAMETERS[row["peer"]]
+        assert row["parameters"] == by_hand.PEERS[row["peer"]]
+        assert eval(row["line"], names) == by_hand.PEERS[row["peer"]]
         begin = ORDERS.get(row["peer"], NORM_POOL).split(" conv2")[0].split()
         assert eval(row["order_line"], names) == begin
         assert row["order"] in (", ".join(begin), "as the paper")
@@ -66,7 +62,7 @@ def test_the_table_tells_where_a_peer_departs():
     def agree(key):
         return {name for name, row in found.items() if row[key] == "as the paper"}
 
-    assert agree("filters") == set(PARAMETERS) - {"paper", "torchvision"}
+    assert agree("filters") == set(by_hand.PEERS) - {"paper", "torchvision"}
     assert agree("groups") == set(GROUPED)
     assert agree("order") == {"caffe-alexnet", "dansuh17"}
     assert agree("LRN") == {"theano-alexnet"}
@@ -107,13 +103,13 @@ def test_modules_are_those_of_torch_where_the_peer_has_them(name):
     assert drops == {PaperDropout if name == "theano-alexnet" else nn.Dropout}
     ceil = name.startswith("caffe")
     assert all(m.ceil_mode is ceil for m in net.modules() if isinstance(m, nn.MaxPool2d))
-    assert sum(p.numel() for p in net.parameters()) == PARAMETERS[name]
+    assert by_hand.counted(net) == by_hand.PEERS[name]
 
 
 def test_torchvision_itself_has_as_many_and_draws_as_widely():
     with torch.device("meta"):
         theirs = torchvision.models.alexnet(weights=None)
-    assert sum(p.numel() for p in theirs.parameters()) == PARAMETERS["torchvision"]
+    assert by_hand.counted(theirs) == by_hand.PEERS["torchvision"]
     rows = {r.name: r.std for r in weight_rows("torchvision")}
     torch.manual_seed(0)
     conv = [m for m in theirs.features if isinstance(m, nn.Conv2d)]

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from by_hand import counted
 
 from alexnet_repro import model, spec
 from alexnet_repro.errors import InputError
@@ -153,8 +154,7 @@ def test_the_spec_of_a_net_has_its_number_of_classes(name):
     assert spec.get(name).num_classes != 7
     table = spec.trace(net.spec)
     assert table["shape"].iloc[-1] == (7,)
-    counted = sum(p.numel() for p in net.parameters())
-    assert counted == table[["weights", "biases"]].sum().sum()
+    assert counted(net) == table[["weights", "biases"]].sum().sum()
     for wrong in (0, -1, 2.5):
         with pytest.raises(InputError, match=rf"wants out an integer >= 1, got {wrong}"):
             model.build(name, num_classes=wrong)

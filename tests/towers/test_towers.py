@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from by_hand import counted
 
 from alexnet_repro import model, spec, towers
 from alexnet_repro.layers import PaperDropout
@@ -123,9 +124,7 @@ def test_a_column_reads_the_other_only_where_the_paper_says():
         scores = column(images, other)
         assert list(met) == MEETINGS
         assert apart(scores, maps["fc8"].chunk(2, 1)[number]) < CLOSE[torch.float32]
-        assert sum(p.numel() for p in column.parameters()) * 2 == sum(
-            p.numel() for p in net.parameters()
-        )
+        assert counted(column) * 2 == counted(net)
     # the first layer sums in the same order: bit for bit
     halves = [one_column.Column(net, i).conv1(images) for i in (0, 1)]
     assert torch.equal(torch.cat(halves, 1), maps["conv1"])

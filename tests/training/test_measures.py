@@ -6,6 +6,7 @@ from statistics import mean, median
 
 import pytest
 import torch
+from by_hand import energies
 from torch import nn
 
 from alexnet_repro import augment, data, model
@@ -61,25 +62,13 @@ def test_bite_by_hand():
     assert everywhere["median"] == pytest.approx((55 + 77) / 2 / 2)
 
 
-def slow_bites(a, n, alpha, k, over_n, groups):
-    """alpha * sum of squares / k of every activity, one after the other (§3.3)."""
-    width = a.shape[1] // groups
-    last = n // 2 - (1 if over_n and n % 2 == 0 else 0)
-    bites = []
-    for image, i, y, x in itertools.product(*map(range, a.shape)):
-        window = [j for j in range(i - n // 2, i + last + 1)]
-        own = [j for j in window if 0 <= j < a.shape[1] and j // width == i // width]
-        energy = sum(a[image, j, y, x].item() ** 2 for j in own)
-        bites.append((alpha / n if over_n else alpha) * energy / k)
-    return bites
-
-
 @pytest.mark.parametrize("over_n", [False, True])
 @pytest.mark.parametrize(("n", "groups"), [(5, 1), (5, 2), (4, 1), (4, 3), (1, 1), (9, 2)])
 def test_bite_equals_the_loop(n, groups, over_n):
     net = normed(size=n, groups=groups, alpha=0.02, k=3.0, alpha_over_n=over_n)
     images = 3 * seeded(5, 1, 2, 2, seed=n)
-    want = slow_bites(model.activations(net, images)["relu1"], n, 0.02, 3.0, over_n, groups)
+    energy = energies(model.activations(net, images)["relu1"], n, over_n=over_n, groups=groups)
+    want = ((0.02 / n if over_n else 0.02) * energy / 3.0).flatten().tolist()
     found = lrn_bite(net, images, "norm1")
     assert found["mean"] == pytest.approx(mean(want))
     assert found["median"] == pytest.approx(median(want))
