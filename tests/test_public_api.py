@@ -75,7 +75,10 @@ FACES: dict[str, dict[str, str | None]] = {
 }  # fmt: skip
 # Modules that stand beside the faces because they load more: all their public names.
 MODULES: dict[str, dict[str, str | None]] = {
-    "errors": {"InputError": None, "MissingError": None, "ExistsError": None},
+    "errors": {
+        "nearest": "name, known",
+        **dict.fromkeys(("InputError", "MissingError", "ExistsError", "PackageError")),
+    },
     "model.weights": {
         "save": "net, path",
         "load": "path",
