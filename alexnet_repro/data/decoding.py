@@ -89,18 +89,24 @@ def _rescaled(pixels: np.ndarray, side: int) -> np.ndarray:
     scale = side / min(pixels.shape[:2])
     h, w = (max(side, round(n * scale)) for n in pixels.shape[:2])
     top, left = (h - side) // 2, (w - side) // 2
+    whole = pixels.transpose(2, 0, 1)
+    if (h, w) != pixels.shape[:2]:
+        whole = _resized(pixels, h, w)
+    return np.ascontiguousarray(whole[:, top : top + side, left : left + side])
+
+
+def _resized(pixels: np.ndarray, h: int, w: int) -> np.ndarray:
+    """H x W x 3 uint8 -> 3 x h x w uint8, cubic, with antialiasing."""
     try:
         import torch  # not before an image needs it: the book is built without
     except ImportError as error:
         raise PackageError(
-            f"images of {pixels.shape[1]} x {pixels.shape[0]} pixels are rescaled to side {side} "
-            f"by torch, which is not here ({error}): pip install 'alexnet-repro[train]', or give "
-            f"images of that size"
+            f"images of {pixels.shape[1]} x {pixels.shape[0]} pixels are rescaled to {w} x {h} by "
+            f"torch, which is not here ({error}): pip install 'alexnet-repro[train]', or give "
+            f"images that need no rescaling"
         ) from error
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    x = torch.nn.functional.interpolate(x, (h, w), mode="bicubic", antialias=True)
-    whole = x[0].numpy()
-    return np.ascontiguousarray(whole[:, top : top + side, left : left + side])
+    return torch.nn.functional.interpolate(x, (h, w), mode="bicubic", antialias=True)[0].numpy()
 
 
 def decoded_ahead(

@@ -107,8 +107,11 @@ def test_without_torch_only_images_of_the_size_are_prepared(prepare, tmp_path, m
     monkeypatch.setitem(sys.modules, "torch", None)
     files = {f"train/{n}/1.png": solid(100 * c, 0, 0, 32) for c, n in enumerate(CLASSES)}
     assert prepare(files, side=32)["train"].images.shape == (3, 3, 32, 32)
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 41, 3), dtype=np.uint8)
+    found = decoding.decode(encode(pixels), "x.png", 32)
+    assert np.array_equal(found, pixels[:, 4:36].transpose(2, 0, 1))  # only cut
     for skip_bad in (False, True):  # not a file's fault: none is left out for it
-        with pytest.raises(PackageError, match=r"32 x 32 .* to side 8 by torch, .*repro\[train\]"):
+        with pytest.raises(PackageError, match=r"32 x 32 .* to 8 x 8 by torch, .*repro\[train\]"):
             prepare(files, side=8, force=True, skip_bad=skip_bad)
     assert len(list((tmp_path / "out").iterdir())) == 1
 
