@@ -12,13 +12,11 @@ import numpy as np
 import torch
 from side_by_side import PAIRS, SMALL, agree, save, seconds
 
-from alexnet_repro import augment, data, model
-from alexnet_repro.augment import View, on_cpu, on_device
+from alexnet_repro import data
+from alexnet_repro.augment import on_cpu
 from alexnet_repro.config import RunConfig
-from alexnet_repro.training import PaperSGD, loop
-from alexnet_repro.training.diagnose import StuckWarning, StuckWatch
-from alexnet_repro.training.optim import parameter_groups
-from alexnet_repro.training.steps import loss_of
+from alexnet_repro.training import loop, setup
+from alexnet_repro.training.diagnose import StuckWarning
 
 # net, images, side, batch, threads, what the run changes
 CASES = [
@@ -38,22 +36,16 @@ def drawn(count: int, side: int) -> data.DataSet:
 
 def prepared(
     name: str, count: int, side: int, batch: int, threads: int, changes: dict
-) -> loop._Run:
-    """A run of that net on drawn images, ready for train._epoch."""
+) -> setup.Run:
+    """A run of that net on drawn images, ready for loop._epoch."""
     warnings.simplefilter("ignore", StuckWarning)  # drawn labels teach nothing
     torch.set_num_threads(threads)
     training = drawn(count, side)
-    config = RunConfig(net=name, init="modern", pixels="standardised", batch=batch, **changes)
-    generator = torch.Generator().manual_seed(0)
-    net = model.build(name, init="modern", num_classes=10, generator=generator)
-    net.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = PaperSGD(parameter_groups(net, 1e-4, 5e-4), 1e-4)
-    view = View.of(training, config.crop, True, config.device)
-    noise = augment.RGBPCA.fit(training.images[:50]) if config.colour_noise != "none" else None
-    return loop._Run(
-        config, 0, net, optimizer, training, view, noise, StuckWatch(10), True,
-        loss_of(net, config.step), on_device.hold(training.images, view.device),
+    config = RunConfig(
+        net=name, init="modern", pixels="standardised", lr=1e-4, weight_decay=5e-4,
+        bias_lr_factor=2.0, batch=batch, threads=threads, **changes,
     )  # fmt: skip
+    return setup.of_data(config, 0, training, training)
 
 
 def measure(name: str, count: int, side: int, batch: int, threads: int, changes: dict) -> dict:

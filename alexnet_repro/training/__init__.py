@@ -1,6 +1,7 @@
 """§5 §6 Training and scoring.
 
-loop          train: setup, epochs, final scores
+loop          train: epochs, final scores
+setup         Run: what a configuration becomes before the first update
 steps         the loss of a batch, as calls or compiled
 optim         PaperSGD, DivideByTenOnPlateau
 checkpoints   the state of an unfinished run

@@ -1,29 +1,28 @@
-"""§5 One training loop: configuration -> data -> net -> PaperSGD -> metrics and curve."""
+"""§5 The training loop: set up, epochs, final scores. Read from `train` downwards."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from alexnet_repro import augment, data, model
-from alexnet_repro.augment import View, on_cpu, on_device, seen
+from alexnet_repro import data
+from alexnet_repro.augment import on_cpu, seen
 from alexnet_repro.augment.seen import stream
 from alexnet_repro.config import RunConfig
-from alexnet_repro.data import prepared
-from alexnet_repro.errors import InputError
 from alexnet_repro.layers import PaperDropout
+from alexnet_repro.model import PaperNet
 from alexnet_repro.training import checkpoints
-from alexnet_repro.training.diagnose import StuckWarning, StuckWatch
+from alexnet_repro.training.diagnose import StuckWarning
 from alexnet_repro.training.history import History
-from alexnet_repro.training.optim import PaperSGD, Plateau, parameter_groups, set_rate
+from alexnet_repro.training.optim import set_rate
 from alexnet_repro.training.scoring import evaluate
-from alexnet_repro.training.steps import Loss, loss_of, set_tf32
+from alexnet_repro.training.setup import Run, set_up
 
 WATCH = 10  # updates between two looks at the loss
 
@@ -34,45 +33,9 @@ class Result:
 
     metrics: dict[str, Any] = field(default_factory=dict)
     curve: list[dict[str, Any]] = field(default_factory=list)
-    net: model.PaperNet | None = None
+    net: PaperNet | None = None
     data_sha256: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class _Run:
-    """What one epoch needs of a run."""
-
-    config: RunConfig
-    seed: int
-    net: model.PaperNet
-    optimizer: PaperSGD
-    training: data.DataSet
-    view: View
-    components: augment.RGBPCA | None
-    watch: StuckWatch
-    quiet: bool
-    loss_of: Loss
-    held: torch.Tensor | None = None  # the training images, where they lie on the device
-
-    @property
-    def count(self) -> int:
-        """Training images that are not held out."""
-        return len(self.training) - self.config.validation_images
-
-
-@dataclass
-class _Whole(_Run):
-    """What all epochs together need, and the scores between and after them."""
-
-    plateau: Plateau = field(kw_only=True)
-    test: data.DataSet = field(kw_only=True)
-    result: Result = field(kw_only=True)
-
-    def score(self, images: data.DataSet, **options: Any) -> dict[str, float]:
-        """Evaluate in the precision of the training."""
-        autocast = self.config.precision == "bf16"
-        return evaluate(self.net, images, self.view, autocast=autocast, **options)
 
 
 def train(
@@ -91,10 +54,10 @@ def train(
     ValueError for a checkpoint of another run or of other code.
     """
     with History(config.device, config.threads) as history:
-        run = _set_up(config, seed, data_root, quiet)
-        result, sums = run.result, run.result.data_sha256
+        run = set_up(config, seed, data_root)
+        result = Result(net=run.net, data_sha256=run.data_sha256)
         identity = {
-            "config": config.decides(), "seed": seed, "data": sums,
+            "config": config.decides(), "seed": seed, "data": run.data_sha256,
             "code": history.origin["code_sha256"],
         }  # fmt: skip
         parts = {
@@ -105,80 +68,41 @@ def train(
             result.curve, result.metrics = saved["curve"], saved["metrics"]
             history.goes_on(start)
         else:
-            _score(run, 0, 0, config.lr)
+            _score_training(run, result.curve, 0, config.lr)
         for epoch in range(start, config.epochs):
             if _finished(result, config):
                 break
-            _train_epoch(run, epoch)
+            _train_epoch(run, result, epoch, quiet)
             if checkpoint:
-                epochs = epoch + 1
-                checkpoints.save(checkpoint, identity, epochs, parts, result.curve, result.metrics)
-        _final_scores(run)
-        result.provenance = {**history.provenance(), "data_sha256": sums}
+                done = epoch + 1
+                checkpoints.save(checkpoint, identity, done, parts, result.curve, result.metrics)
+        _final_scores(run, result)
+        result.provenance = {**history.provenance(), "data_sha256": run.data_sha256}
     return result
 
 
-def _set_up(config: RunConfig, seed: int, data_root: Path | str | None, quiet: bool) -> _Whole:
-    """Data, net and update rule, before the first update."""
-    _set_arithmetic(config)
-    training = data.load(config.data, "train", data_root)
-    test = data.load(config.data, prepared.scored_split(config.data, data_root), data_root)
-    if config.validation_images >= len(training):
-        raise InputError(
-            f"validation_images is {config.validation_images} of {len(training)} training images"
-        )
-    view = View.of(
-        training, config.crop, config.pixels == "standardised", config.device,
-        mean_part=config.mean_part,
-    )  # fmt: skip
-    lit = config.colour_noise != "none"
-    net = model.build(
-        config.net,
-        nonlinearity=config.nonlinearity,
-        num_classes=len(training.classes),
-        init=config.init,
-        generator=stream(seed, "weights"),
-    )
-    net.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    groups = parameter_groups(
-        net, config.lr, net.spec.decays() if config.decay == "layers" else config.weight_decay,
-        config.bias_lr_factor,
-        by_layer=config.conv1_frozen_from > 0,
-    )  # fmt: skip
-    return _Whole(
-        config, seed, net, PaperSGD(groups, config.lr, config.momentum), training, view,
-        augment.RGBPCA.fit(training.images) if lit else None, StuckWatch(len(training.classes)),
-        quiet, loss_of(net, config.step), on_device.hold(training.images, view.device),
-        plateau=Plateau(drops=3, patience=config.plateau_patience or 1, min_improvement=0.0),
-        test=test,
-        result=Result(net=net, data_sha256={"train": training.sha256, test.split: test.sha256}),
-    )  # fmt: skip
+def _finished(result: Result, config: RunConfig) -> bool:
+    reached = 0 < config.stop_at_train_error >= result.curve[-1]["top1_error"]
+    return reached or result.metrics.get("diverged", False)
 
 
-def _set_arithmetic(config: RunConfig) -> None:
-    """Threads, and what 32-bit products are on CUDA devices, for all that follows."""
-    torch.set_num_threads(config.threads)
-    set_tf32(config.precision == "tf32")
-
-
-def _train_epoch(run: _Whole, epoch: int) -> None:
+def _train_epoch(run: Run, result: Result, epoch: int, quiet: bool) -> None:
     """Rates, one pass over the training split, and the rows of the curve after it."""
-    config, curve = run.config, run.result.curve
+    config, curve, done = run.config, result.curve, epoch + 1
     lr = _set_rates(run, epoch)
     if 0 < config.colour_noise_epochs <= epoch:
         run.components = None
-    finite = _epoch(run, epoch)
-    steps = (epoch + 1) * -(-run.count // config.batch)
+    finite = _epoch(run, epoch, quiet)
     if config.validation_images:
-        found = run.score(_last(run.training, config.validation_images))
-        curve.append(_row(steps, epoch + 1, "validation", found, lr))
+        found = _score(run, run.held_out)
+        curve.append(_row(done * run.updates, done, "validation", found, lr))
         run.plateau.step(found["top1_error"])
-    _score(run, epoch + 1, steps, lr)
+    _score_training(run, curve, done, lr)
     if not (finite and math.isfinite(curve[-1]["loss"])):
-        run.result.metrics["diverged"] = True
+        result.metrics["diverged"] = True
 
 
-def _set_rates(run: _Whole, epoch: int) -> float:
+def _set_rates(run: Run, epoch: int) -> float:
     """§5 The one owner of the rate: set it for an epoch, and return that of the weights.
 
     Divided by ten for each drop of the schedule and each that the plateau has counted so far.
@@ -192,7 +116,7 @@ def _set_rates(run: _Whole, epoch: int) -> float:
     return lr
 
 
-def _epoch(run: _Run, epoch: int) -> bool:
+def _epoch(run: Run, epoch: int, quiet: bool = True) -> bool:
     """One pass over the training split in a fresh order; False if the loss stopped being finite."""
     config, net, seed = run.config, run.net, run.seed
     net.train()
@@ -204,9 +128,8 @@ def _epoch(run: _Run, epoch: int) -> bool:
         config, seed, epoch, run.training, run.count, run.view, run.components, run.held
     )
     bar = tqdm(
-        on_cpu.supply(batches, torch.device(run.view.device)),
-        f"epoch {epoch + 1}/{config.epochs}",
-        total=-(-run.count // config.batch), unit="batch", disable=run.quiet, leave=False,
+        on_cpu.supply(batches, torch.device(run.view.device)), f"epoch {epoch + 1}/{config.epochs}",
+        total=run.updates, unit="batch", disable=quiet, leave=False,
     )  # fmt: skip
     loss = torch.zeros(())
     for i, (images, labels) in enumerate(bar):
@@ -222,22 +145,14 @@ def _epoch(run: _Run, epoch: int) -> bool:
     return bool(loss.isfinite())
 
 
-def _score(run: _Whole, epoch: int, step: int, lr: float) -> None:
-    """Append the training error, measured by evaluation with the weights as they now are."""
-    limit = min(run.config.train_eval_images or run.count, run.count)
-    found = run.score(run.training, limit=limit)
-    run.result.curve.append(_row(step, epoch, "train", found, lr))
-
-
-def _final_scores(run: _Whole) -> None:
+def _final_scores(run: Run, result: Result) -> None:
     """§6 The metrics: all training images, all test images, and ten crops where it saw crops."""
-    result = run.result
-    last, final = run.score(run.training, limit=run.count), run.score(run.test)
+    last, final = _score(run, run.training, limit=run.count), _score(run, run.test)
     at = result.curve[-1]
     result.curve.append(_row(at["step"], at["epoch"], "test", final, 0))
     found = {**_named("train_", last), **_named("", final)}
     if run.config.crop:
-        found |= _named("ten_crop_", run.score(run.test, views=10))
+        found |= _named("ten_crop_", _score(run, run.test, views=10))
     result.metrics = {
         # a loss that is not finite, now or in training
         "diverged": result.metrics.get("diverged", False) or None in found.values(),
@@ -248,11 +163,22 @@ def _final_scores(run: _Whole) -> None:
     }
 
 
-def _last(training: data.DataSet, n: int) -> data.DataSet:
-    return replace(training, images=training.images[-n:], labels=training.labels[-n:])
+def _score_training(run: Run, curve: list[dict[str, Any]], done: int, lr: float) -> None:
+    """Append the training error after `done` epochs, by evaluation with the weights as they are."""
+    limit = min(run.config.train_eval_images or run.count, run.count)
+    found = _score(run, run.training, limit=limit)
+    curve.append(_row(done * run.updates, done, "train", found, lr))
+
+
+def _score(run: Run, images: data.DataSet, **options: Any) -> dict[str, float]:
+    """Evaluate in the precision of the training."""
+    return evaluate(
+        run.net, images, run.view, autocast=run.config.precision == "bf16", **options
+    )  # fmt: skip
 
 
 def _row(step: int, epoch: int, split: str, found: dict[str, float], lr: float) -> dict[str, Any]:
+    """A row of the curve; step counts updates."""
     errors = {k: found[k] for k in ("loss", "top1_error", "top5_error")}
     return {"step": step, "epoch": epoch, "split": split, **errors, "lr": lr}
 
@@ -262,8 +188,3 @@ def _named(prefix: str, found: dict[str, float]) -> dict[str, float | None]:
     loss = found["loss"] if math.isfinite(found["loss"]) else None
     errors = {f"{prefix}{k}": found[k] for k in ("top1_error", "top5_error")}
     return {f"{prefix}loss": loss, **errors}
-
-
-def _finished(result: Result, config: RunConfig) -> bool:
-    reached = 0 < config.stop_at_train_error >= result.curve[-1]["top1_error"]
-    return reached or result.metrics.get("diverged", False)

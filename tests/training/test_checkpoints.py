@@ -36,10 +36,10 @@ def after_one_epoch():
     """The content of a checkpoint after the first epoch of two."""
     epoch = loop._epoch
 
-    def stop(run, number):
+    def stop(run, number, quiet):
         if number == 1:
             raise KeyboardInterrupt
-        return epoch(run, number)
+        return epoch(run, number, quiet)
 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "_epoch", stop)

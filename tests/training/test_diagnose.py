@@ -1,6 +1,7 @@
 """§5 The share of a layer that depends on the image, by hand; and the watch for ln C."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from alexnet_repro import cli, model, training
 from alexnet_repro.config import RunConfig
 from alexnet_repro.data import embedded
 from alexnet_repro.spec import Layer, Spec
-from alexnet_repro.training import diagnose, loop
+from alexnet_repro.training import diagnose, loop, setup
 
 LINE = Spec("line", "test", (Layer("fc1", "fc", 2), Layer("relu1", "act")), 1, in_channels=1)
 
@@ -103,10 +104,10 @@ def test_training_warns_when_the_loss_sits_at_ln_c(monkeypatch):
     rng = np.random.default_rng(0)
     full = embedded.generate("train")
     labels = rng.integers(0, 10, 150)  # nothing to learn
-    few = loop.replace(full, images=full.images[:150], labels=labels)
+    few = replace(full, images=full.images[:150], labels=labels)
     monkeypatch.setattr(embedded, "generate", lambda split: few)
     config = RunConfig(net="80sec", lr=0.0, batch=5, train_eval_images=5)
-    monkeypatch.setattr(loop, "StuckWatch", lambda classes: diagnose.StuckWatch(classes, 20))
+    monkeypatch.setattr(setup, "StuckWatch", lambda classes: diagnose.StuckWatch(classes, 20))
     with pytest.warns(
         diagnose.StuckWarning, match=r"at ln 10 = 2.3026.*20 updates.*of fc4 depends"
     ):

@@ -36,10 +36,10 @@ def parts(tmp_path, monkeypatch):
     epoch = loop._epoch
 
     def run(commit, stop=None, code="1" * 64, config=PLAIN):
-        def until(run, number):
+        def until(run, number, quiet):
             if number == stop:
                 raise KeyboardInterrupt
-            return epoch(run, number)
+            return epoch(run, number, quiet)
 
         monkeypatch.setattr(origin, "git_state", lambda: {"commit": commit, "dirty": False})
         monkeypatch.setattr(origin, "_once", lambda folder: code)

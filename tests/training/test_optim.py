@@ -8,7 +8,7 @@ from torch import nn
 
 from alexnet_repro import model, training
 from alexnet_repro.config import RunConfig
-from alexnet_repro.training import PaperSGD, loop, optim
+from alexnet_repro.training import PaperSGD, loop, optim, setup
 from alexnet_repro.training.optim import parameter_groups, set_rate
 
 RATES = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001]  # drops before steps 4 and 6
@@ -235,8 +235,8 @@ def test_a_run_trains_with_the_decay_of_its_configuration(keys, decays, monkeypa
             seen.extend(groups)
             super().__init__(groups, *rest)
 
-    monkeypatch.setattr(loop, "PaperSGD", Spy)
-    monkeypatch.setattr(loop, "_epoch", lambda run, epoch: True)
+    monkeypatch.setattr(setup, "PaperSGD", Spy)
+    monkeypatch.setattr(loop, "_epoch", lambda run, epoch, quiet: True)
     training.train(RunConfig(net="18pct", train_eval_images=10, **keys), 0, quiet=True)
     weights = [g for g in seen if g["params"][0].dim() > 1]
     assert {g["layer"]: g["weight_decay"] for g in weights} == decays

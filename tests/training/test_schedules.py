@@ -83,11 +83,11 @@ def test_resumed_plateau_goes_on_where_it_was(errors, tmp_path, monkeypatch):
     errors(played[:2])
     epoch, calls = loop._epoch, []
 
-    def stop(run, number):
+    def stop(run, number, quiet):
         calls.append(number)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return epoch(run, number)
+        return epoch(run, number, quiet)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_epoch", stop)

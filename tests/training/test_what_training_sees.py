@@ -17,7 +17,7 @@ from alexnet_repro.config import RunConfig
 from alexnet_repro.data import embedded
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.model import paper_net
-from alexnet_repro.training import loop, steps
+from alexnet_repro.training import PaperSGD, loop, setup, steps
 
 BASE = RunConfig(
     net="mini-alexnet", init="modern", crop=24, flip=True, lr=1e-4, epochs=3, batch=50,
@@ -191,18 +191,18 @@ def drawn(monkeypatch, device):
         def evaluate(net, data, view, **options):
             return {"loss": 2.0, "top1_error": 0.5, "top5_error": 0.1, "images": len(data)}
 
-        of = loop.View.of
+        of = setup.View.of
 
         def view(data, crop, standardised, there, **options):  # with a mean image to subtract
             return replace(of(data, crop, standardised, **options), device=torch.device(there))
 
         patch.setattr(paper_net, "check_images", lambda *given: None)  # it looks at pixels
         patch.setattr(torch, "autocast", lambda *given, **options: contextlib.nullcontext())
-        patch.setattr(loop.View, "of", view)
+        patch.setattr(setup.View, "of", view)
         patch.setattr(on_cpu, "supply", lambda items, device: iter(items))  # one order
-        patch.setattr(loop, "loss_of", loss_of)
+        patch.setattr(setup, "loss_of", loss_of)
         patch.setattr(loop, "evaluate", evaluate)
-        patch.setattr(loop.PaperSGD, "step", lambda self: None)
+        patch.setattr(PaperSGD, "step", lambda self: None)
         training.train(BASE.replace(device=device, colour_noise="paper", epochs=1), 0, quiet=True)
     return found
 
@@ -249,7 +249,7 @@ def test_products_have_32_bits_unless_asked(monkeypatch, precision):
 
         return watched
 
-    monkeypatch.setattr(loop, "loss_of", spy)
+    monkeypatch.setattr(setup, "loss_of", spy)
     steps.set_tf32(True)  # as somebody else may have left it
     try:
         run(precision=precision, epochs=1)
@@ -258,13 +258,13 @@ def test_products_have_32_bits_unless_asked(monkeypatch, precision):
     assert flags == [(False, False)] * 4
 
 
-def test_tf32_is_switched_on_for_a_run_that_asks():
+def test_tf32_is_switched_on_for_setup_that_asks():
     try:
-        loop._set_arithmetic(RunConfig(precision="tf32", device="cuda"))
+        setup._set_arithmetic(RunConfig(precision="tf32", device="cuda"))
         assert torch.backends.cuda.matmul.allow_tf32
         assert torch.backends.cudnn.allow_tf32
     finally:
-        loop._set_arithmetic(RunConfig())
+        setup._set_arithmetic(RunConfig())
     assert not torch.backends.cuda.matmul.allow_tf32
     assert not torch.backends.cudnn.allow_tf32
 
@@ -272,7 +272,7 @@ def test_tf32_is_switched_on_for_a_run_that_asks():
 @pytest.fixture
 def updates(monkeypatch):
     """After each update: conv1's weights and bias, conv2's weights, and the rates of all groups."""
-    step, found = loop.PaperSGD.step, []
+    step, found = PaperSGD.step, []
 
     def spy(self):
         step(self)
@@ -281,7 +281,7 @@ def updates(monkeypatch):
         weights = {k: p[0].detach().clone() for k, p in by_layer.items()}
         found.append((weights, rates))
 
-    monkeypatch.setattr(loop.PaperSGD, "step", spy)
+    monkeypatch.setattr(PaperSGD, "step", spy)
     return found
 
 
@@ -309,14 +309,14 @@ def test_one_place_sets_the_rates(updates, monkeypatch, by_layer):
     def rates(optimizer):
         return [(g["layer"], g["factor"], g["lr"]) for g in optimizer.param_groups]
 
-    optimizers, init = [], loop.PaperSGD.__init__
+    optimizers, init = [], PaperSGD.__init__
 
     def spy(self, *given):
         optimizers.append(self)
         init(self, *given)
 
     monkeypatch.setattr(loop, "evaluate", evaluate)
-    monkeypatch.setattr(loop.PaperSGD, "__init__", spy)
+    monkeypatch.setattr(PaperSGD, "__init__", spy)
     frozen = {"conv1_frozen_from": 3} if by_layer else {}
     found = run(
         epochs=4, plateau_patience=1, validation_images=40, lr=0.01, lr_drops=(1,),
