@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
-# without these two, glibc faults large tensors in again at every step (see children.py)
+# without these two, glibc faults large tensors in again at every step (training makes its own, see training/memory.py)
 MALLOC := MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
 
 .PHONY: help reproduce test book chapters bench clean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from side_by_side import SMALL, agree, as_started, compare, copying, save, serve
+from side_by_side import SMALL, agree, compare, copying, in_plain_python, save, serve
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
@@ -56,7 +56,7 @@ def main() -> None:
         "against": "torchvision v2 per image", "ship": 4, "stretch": 7,
         "floor": copying(moved),
     }  # fmt: skip
-    rows = [compare(name, ours, stock, **goals), as_started(name, __file__, **goals)]
+    rows = [compare(name, ours, stock, **goals), in_plain_python(name, __file__, **goals)]
     save("augment", rows)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from alexnet_repro import augment
 from alexnet_repro.augment import on_cpu
 from alexnet_repro.layers import LocalResponseNorm, WithinMapNorm
-from alexnet_repro.training import loop
+from alexnet_repro.training import loop, setup
 from alexnet_repro.training.optim import parameter_groups
 from alexnet_repro.training.steps import loss_of
 
@@ -47,7 +47,7 @@ class Plain(nn.Module):
         return x * (1 + n.alpha * means).pow(-n.beta)
 
 
-def stock_norms(run: loop._Run) -> None:
+def stock_norms(run: setup.Run) -> None:
     for name, module in list(run.net.named_children()):
         if isinstance(module, LocalResponseNorm):
             n = module.size
@@ -56,11 +56,11 @@ def stock_norms(run: loop._Run) -> None:
             setattr(run.net, name, Plain(module))
 
 
-def usual_layout(run: loop._Run) -> None:
+def usual_layout(run: setup.Run) -> None:
     run.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
-def one_by_one(run: loop._Run) -> None:
+def one_by_one(run: setup.Run) -> None:
     groups = parameter_groups(run.net, 1e-4, 5e-4)
     run.optimizer = torch.optim.SGD(groups, 1e-4, 0.9, foreach=False)  # type: ignore[assignment]
 
@@ -113,7 +113,7 @@ INSTEAD: dict[str, tuple[str, Callable, Callable]] = {
 class Epoch:
     """One more epoch at each call."""
 
-    def __init__(self, run: loop._Run, around: Callable) -> None:
+    def __init__(self, run: setup.Run, around: Callable) -> None:
         self.run, self.around = run, around
 
     def __call__(self) -> None:
@@ -145,9 +145,7 @@ def measure(net: str) -> list[dict]:
     half = SMALL or torch.cpu._is_avx512_bf16_supported()
     case = next(c for c in CASES if c[0] == net)
     sides = {
-        name: epoch(case, name)
-        if SMALL and name in INSTEAD
-        else Apart(__file__, f"{net}/{name}", launcher=name != "python")
+        name: epoch(case, name) if SMALL and name in INSTEAD else Apart(__file__, f"{net}/{name}")
         for name in ("ours", *INSTEAD, "python", *(["bf16"] if half else []))
     }
     pairs = [(change, name, "ours", name) for name, (change, *_) in INSTEAD.items()]
@@ -180,7 +178,8 @@ def measure(net: str) -> list[dict]:
 def main() -> None:
     if len(sys.argv) > 1:
         net, _, instead = sys.argv[1].partition("/")
-        serve({sys.argv[1]: epoch(next(c for c in CASES if c[0] == net), instead)})
+        side = {sys.argv[1]: epoch(next(c for c in CASES if c[0] == net), instead)}
+        serve(side, stock=[f"{net}/python"])
         return
     save("changes", [row for case in CASES for row in measure(case[0])])
 

@@ -8,39 +8,32 @@ ImageFolder, so that decoding is what it is for a user. Evaluation is left out o
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from side_by_side import SMALL, agree, as_started, compare, save, serve
+from side_by_side import SMALL, agree, compare, in_plain_python, save, serve
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from alexnet_repro import model
-from alexnet_repro.augment import View
 from alexnet_repro.config import RunConfig
 from alexnet_repro.data import embedded
-from alexnet_repro.training import PaperSGD, loop
-from alexnet_repro.training.diagnose import StuckWatch
-from alexnet_repro.training.optim import parameter_groups
-from alexnet_repro.training.steps import loss_of
+from alexnet_repro.training import loop, setup
 
 COUNT = 200 if SMALL else 1024
 
 
 def ours(precision: str):
-    training = embedded.generate("train")
+    whole = embedded.generate("train")
     config = RunConfig(
-        net="18pct", init="modern", pixels="standardised", lr=0.001, precision=precision
-    )
-    net = model.build("18pct", init="modern").to(memory_format=torch.channels_last)
-    optimizer = PaperSGD(parameter_groups(net, 0.001, 0.004), 0.001)
-    view = View.of(training, 0, True)
-    few = loop.replace(training, images=training.images[:COUNT], labels=training.labels[:COUNT])
-    run = loop._Run(
-        config, 0, net, optimizer, few, view, None, StuckWatch(10), quiet=True, loss_of=loss_of(net)
-    )
+        net="18pct", init="modern", pixels="standardised", lr=0.001, weight_decay=0.004,
+        bias_lr_factor=2.0, precision=precision,
+    )  # fmt: skip
+    few = replace(whole, images=whole.images[:COUNT], labels=whole.labels[:COUNT])
+    run = setup.of_data(config, 0, few, few)
     return lambda: loop._epoch(run, 0)
 
 
@@ -91,11 +84,11 @@ def main() -> None:
         half = {"against": f"{against}, fp32", "ship": 3, "stretch": 4}
         rows = [
             compare(f"{name}, fp32", sides["ours"], sides["stock"], **goals),
-            as_started(f"{name}, fp32", __file__, **goals),
+            in_plain_python(f"{name}, fp32", __file__, **goals),
             compare(f"{name}, bf16", sides["bf16"], sides["stock"], **half),
         ]
         if not SMALL:
-            rows.append(as_started(f"{name}, bf16", __file__, "bf16", **half))
+            rows.append(in_plain_python(f"{name}, bf16", __file__, "bf16", **half))
     save("epoch", rows)
 
 

@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 
 from alexnet_repro import whole
-from alexnet_repro.study import launch, records
+from alexnet_repro.study import records
+from alexnet_repro.training import memory as memory_of_training
 
 SMALL = os.environ.get("BENCH_SMALL") == "1"
 PAIRS = int(os.environ.get("BENCH_PAIRS", "1" if SMALL else "7"))
@@ -95,14 +96,13 @@ def _double(x: object) -> torch.Tensor:
 
 
 class Apart:
-    """A side in a process of its own, with glibc's malloc as the launcher sets it or as it is.
+    """A side in a process of its own, in plain Python: no allocator settings in the environment.
 
     The script is started again with the side's name, which it hands to `serve`.
     """
 
-    def __init__(self, script: str, side: str, *, launcher: bool) -> None:
-        plain = {k: v for k, v in os.environ.items() if k not in launch.MALLOC}
-        environment = {**plain, **(launch.MALLOC if launcher else {})}
+    def __init__(self, script: str, side: str) -> None:
+        environment = {k: v for k, v in os.environ.items() if k not in memory_of_training.OWN}
         pipes: dict = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen([sys.executable, script, side], env=environment, **pipes)
 
@@ -127,10 +127,15 @@ class Apart:
         self.process.communicate()
 
 
-def serve(sides: dict[str, Callable[[], object]]) -> bool:
-    """In a process that Apart started: answer for the asked side, line by line; False elsewhere."""
+def serve(sides: dict[str, Callable[[], object]], stock: Collection[str] = ("stock",)) -> bool:
+    """In a process that Apart started: answer for the asked side, line by line; False elsewhere.
+
+    A side that is not stock keeps its memory, as `training.train` does.
+    """
     if len(sys.argv) < 2:
         return False
+    if sys.argv[1] not in stock:
+        memory_of_training.keep_memory()
     measures: dict[str, Callable] = {
         "seconds": seconds, "memory": memory, "outcome": lambda work: json.dumps(work.outcome()),
     }  # fmt: skip
@@ -139,12 +144,13 @@ def serve(sides: dict[str, Callable[[], object]]) -> bool:
     return True
 
 
-def as_started(row: str, script: str, side: str = "ours", **goals) -> dict:
-    """`compare` of a side as `alexnet-repro` starts it with stock as `python` starts it."""
-    ours = Apart(script, side, launcher=True)
-    stock = Apart(script, "stock", launcher=False)
+def in_plain_python(
+    row: str, script: str, side: str = "ours", stock_side: str = "stock", **goals
+) -> dict:
+    """`compare` of two sides as a user's own script has them: each in a plain Python process."""
+    ours, stock = Apart(script, side), Apart(script, stock_side)
     try:
-        return compare(f"{row}, each as it is started", ours, stock, **goals)
+        return compare(f"{row}, both in plain Python", ours, stock, **goals)
     finally:
         ours.close()
         stock.close()

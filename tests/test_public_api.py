@@ -53,6 +53,7 @@ FACES: dict[str, dict[str, str | None]] = {
         "DivideByTenOnPlateau": "optimizer, *, drops=3, patience, min_improvement",
         "PaperSGD": "params, lr, momentum=0.9, weight_decay=0.0005",
         "evaluate": "net, data, view, *, limit=0, views=1, batch=500, autocast=False",
+        "keep_memory": "",
         "ten_crop_probabilities": "net, images, view",
         "topk_error": "scores, labels, k",
         "train": "config, seed, *, checkpoint=None, data_root=None, quiet=False",

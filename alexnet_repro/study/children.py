@@ -10,10 +10,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-# Without these, glibc gives large short-lived tensors back to the kernel and faults every page in
-# again at each step: 137 against 172 ms a step of the CIFAR net on one core of a Zen 3.
-MALLOC = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
-
 
 class Children:
     """The child processes of a `with` block, each of one thread; started from any thread.
@@ -31,7 +27,7 @@ class Children:
 
     def start(self, command: list[str], **pipes: Any) -> subprocess.Popen[str] | None:
         """Start a process; None where the block has been left. Its text is UTF-8."""
-        environment = {**MALLOC, "OMP_NUM_THREADS": "1", **os.environ}
+        environment = {"OMP_NUM_THREADS": "1", **os.environ}
         with self._lock:
             if self._stopped:
                 return None

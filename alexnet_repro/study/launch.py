@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from alexnet_repro.errors import InputError
 from alexnet_repro.study import experiments, records
-from alexnet_repro.study.children import MALLOC as MALLOC
 from alexnet_repro.study.children import Children
 
 Job = tuple[str, str, int]  # experiment, arm, seed

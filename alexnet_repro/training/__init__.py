@@ -1,6 +1,7 @@
 """§5 §6 Training and scoring.
 
 loop          train: epochs, final scores
+memory        keep_memory: what glibc's allocator does with large tensors
 setup         Run: what a configuration becomes before the first update
 steps         the loss of a batch, as calls or compiled
 optim         PaperSGD, DivideByTenOnPlateau
@@ -13,6 +14,7 @@ measures      of trained nets: the bite of a norm, colour by column, neighbours,
 """
 
 from alexnet_repro.training.loop import train
+from alexnet_repro.training.memory import keep_memory
 from alexnet_repro.training.optim import DivideByTenOnPlateau, PaperSGD
 from alexnet_repro.training.scoring import evaluate, ten_crop_probabilities, topk_error
 
@@ -20,6 +22,7 @@ __all__ = [
     "DivideByTenOnPlateau",
     "PaperSGD",
     "evaluate",
+    "keep_memory",
     "ten_crop_probabilities",
     "topk_error",
     "train",

@@ -20,6 +20,7 @@ from alexnet_repro.model import PaperNet
 from alexnet_repro.training import checkpoints
 from alexnet_repro.training.diagnose import StuckWarning
 from alexnet_repro.training.history import History
+from alexnet_repro.training.memory import keep_memory
 from alexnet_repro.training.optim import set_rate
 from alexnet_repro.training.scoring import evaluate
 from alexnet_repro.training.setup import Run, set_up
@@ -52,7 +53,11 @@ def train(
     unbroken run's bit for bit on the same machine, thread count and kind of step. A damaged one is
     set aside. A loss that is not finite ends training: metrics["diverged"] is then True. Raises
     ValueError for a checkpoint of another run or of other code.
+
+    What it sets stays for all that follows in this process: torch's threads, what 32-bit products
+    are on CUDA devices and, under glibc, that freed memory is kept (see `keep_memory`).
     """
+    keep_memory()
     with History(config.device, config.threads) as history:
         run = set_up(config, seed, data_root)
         result = Result(net=run.net, data_sha256=run.data_sha256)
