@@ -1,8 +1,7 @@
 """On a CUDA device: images a second, what the norms cost, and how near the limits are.
 
 The full net in both readings and without its norms, one whole training step on images that lie on
-the device; two CIFAR-10 nets as the training loop runs them; several seeds in one program; LRN
-against torch.nn's. No goals. It measures nothing where there is no CUDA device.
+the device; two CIFAR-10 nets as the training loop runs them; LRN against torch.nn's. No goals. It measures nothing where there is no CUDA device.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from input import prepared
-from seeds import BATCH, SEEDS, sides
 from side_by_side import PAIRS, SMALL, agree, save, seconds
 from torch import nn
 from train_step import gradients_of, stock_lrn
@@ -175,9 +173,6 @@ def main() -> None:
         for path in () if precision == "tf32" else ("torch.nn", "eager", "compiled")[on_cpu:]:
             add("LRN 96x55x55", precision, path, 128, 128, norm(precision, path))
     set_tf32(False)
-    for kind, work in zip(("one program", "one after another"), sides(DEVICE), strict=True):
-        took = rounds(work, STEPS)
-        add(f"{SEEDS} seeds of 18pct-plain", "fp32", kind, BATCH, SEEDS * BATCH, took)
     save("accelerator", rows, str(DEVICE))
 
 

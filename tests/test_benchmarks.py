@@ -25,7 +25,7 @@ LINES = {  # nothing beside them
     "breakdown": r"\d ms", "changes": r"takes \d+\.\d\dx the time", "growth": r"\d ms",
     "input": r"share of an epoch -?\d", "report": r"\d s, our time \(n = 1\); ship 60 s",
 }  # fmt: skip
-WITHOUT_COMPILER = {"jpeg", "report", "seeds", "start_up"}  # the others refuse to time a fallback
+WITHOUT_COMPILER = {"jpeg", "report", "start_up"}  # the others refuse to time a fallback
 
 
 @pytest.fixture(scope="module")

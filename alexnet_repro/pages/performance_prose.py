@@ -40,7 +40,7 @@ def _norms(folder: Path | str) -> dict[str, str]:
 
 
 def _step(folder: Path | str) -> dict[str, str]:
-    """The full net's parts over their floors; the step compiled and several seeds in one."""
+    """The full net's parts over their floors; the step compiled."""
     kinds = performance.shares(folder=folder).set_index("kind")
     over = kinds["ms"] / kinds["floor, ms"]
     compiled = next(r for r in performance.load("train_step", folder)["rows"]
@@ -49,7 +49,6 @@ def _step(folder: Path | str) -> dict[str, str]:
         "conv_floor": f"{over['convolutions']:.2f}",
         "fc_floor": f"{over['fully connected']:.2f}",
         "compiled_step": f"{compiled['median']:.2f}",
-        "many_seeds": f"{performance.load('seeds', folder)['rows'][0]['median']:.2f}",
     }
     small = {p: performance.shares("18pct", p, folder).set_index("kind")["ms"]
              for p in ("fp32", "bf16")}  # fmt: skip

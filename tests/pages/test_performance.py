@@ -8,7 +8,7 @@ import pytest
 from alexnet_repro.pages import accelerator_tables, performance, performance_prose
 from alexnet_repro.study import records
 
-NAMES = ["lrn", "train_step", "epoch", "augment", "jpeg", "ten_crop", "start_up", "seeds"]
+NAMES = ["lrn", "train_step", "epoch", "augment", "jpeg", "ten_crop", "start_up"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "breakdown", "changes", "growth", "input", "report"])
@@ -164,7 +164,6 @@ def test_sentences_follow_from_the_pairs():
         said["compiled_step"]
         == f"{_medians('train_step', lambda r: 'eager' in r['against'])[0]:.2f}"
     )
-    assert said["many_seeds"] == f"{_medians('seeds', lambda r: True)[0]:.2f}"
     for net, key in (("18pct", "small"), ("alexnet", "full")):
         for change, name in (("bf16", "bf16"), ("update in one pass", "update")):
             (ratio,) = _medians(
