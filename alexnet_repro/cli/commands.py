@@ -1,8 +1,4 @@
-"""alexnet-repro: list | data | run | diagnose | components | chapters | scoreboard.
-
-Exit codes: 0 done, 1 something failed while running, 2 a mistake in what was asked for, 130 ended
-by Ctrl-C, 143 by SIGTERM.
-"""
+"""What each command does: parsed options -> exit code. Each imports what it alone needs."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,122 +14,9 @@ from alexnet_repro import paths
 from alexnet_repro.errors import InputError
 from alexnet_repro.study import records
 
-# what may be missing in an install -> the extra of pyproject.toml that brings it
-EXTRAS = {
-    "torch": "train", "torchvision": "train", "PIL": "train", "safetensors": "train",
-    "papermill": "book", "IPython": "book", "onnx": "onnx", "onnxruntime": "onnx",
-    "onnxscript": "onnx",
-}  # fmt: skip
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; a user's mistake is one line on stderr and exit code 2."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        return options.command(options)
-    except InputError as error:
-        print(f"alexnet-repro: {error}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        print(
-            f"alexnet-repro: this needs {error.name}, which is not installed: "
-            f"pip install 'alexnet-repro[{EXTRAS[error.name]}]'",
-            file=sys.stderr,
-        )
-        return 2
-    except OSError as error:
-        print(f"alexnet-repro: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nalexnet-repro: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="alexnet-repro", description="A reproduction study of AlexNet (NIPS 2012)."
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, function, help: str, example: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=help,
-            description=help,
-            epilog=f"example: alexnet-repro {example}",
-        )
-        command.set_defaults(command=function)
-        return command
-
-    add("list", _list, "list the experiments, their arms and their records", "list")
-
-    data = add("data", _data, "prepare a data set", "data cifar10-jpeg --source cifar10.tar.xz")
-    data.add_argument("name", help="what the prepared set is called, such as cifar10")
-    data.add_argument("--source", type=Path, help="folder, zip or tar (default: the download)")
-    data.add_argument("--root", type=Path, help="where prepared sets lie (data/)")
-    data.add_argument("--side", type=int, help="side of the images, pixels (default: by the files)")
-    data.add_argument(
-        "--skip-bad", action="store_true", help="leave out unreadable files, list them"
-    )
-    data.add_argument("--convert", action="store_true", help="turn grey, CMYK, palette into RGB")
-    data.add_argument("--force", action="store_true", help="replace a set that is there")
-
-    run = add(
-        "run",
-        _run,
-        "train an experiment's runs that have no record yet",
-        "run s34-pooling --workers 2",
-    )
-    run.add_argument("names", nargs="+", metavar="EXPERIMENT")
-    run.add_argument("--arm", action="append", dest="arms", help="only this arm (repeatable)")
-    run.add_argument("--seed", action="append", dest="seeds", type=int, help="only this seed")
-    run.add_argument("--workers", type=int, default=2, help="processes side by side (default 2)")
-    run.add_argument("--out", type=Path, help="where records go and the sweeps lie (runs/)")
-    run.add_argument("--device", help="torch device (default: the experiment's)")
-    run.add_argument("--step", choices=("eager", "compiled"), help="how (the experiment's)")
-    run.add_argument("--here", action="store_true", help="in this process, one after another")
-
-    chapters = add(
-        "chapters", _chapters, "run pages of the book", "chapters 3.4-pooling --mode smoke"
-    )
-    chapters.add_argument("pages", nargs="*", help="page names (default: all)")
-    chapters.add_argument("--mode", choices=("load", "train", "smoke"), default="load")
-    chapters.add_argument(
-        "-p", action="append", nargs=2, dest="parameters", metavar=("NAME", "VALUE"), default=[],
-        help='any other parameter; VALUE as JSON, such as -p seeds "[0, 1]"',
-    )  # fmt: skip
-    chapters.add_argument("--out", type=Path, help="where the run pages go (.scratch/chapters)")
-    chapters.add_argument("--workers", type=int, default=2, help="pages side by side (default 2)")
-
-    diagnose = add(
-        "diagnose", _diagnose, "say, before any training, how much of a net depends on the image",
-        "diagnose --init paper --pixels standardised",
-    )  # fmt: skip
-    diagnose.add_argument("--net", default="alexnet", help="a name in spec.NETWORKS (alexnet)")
-    diagnose.add_argument("--init", choices=("paper", "original", "modern"), default="original")
-    diagnose.add_argument(
-        "--pixels", choices=("centred", "standardised", "unit"), default="centred",
-        help="0..255 minus the mean; that over its deviation; 0..1",
-    )  # fmt: skip
-    diagnose.add_argument("--bias", type=float, help="initial bias where the net has one (1)")
-    diagnose.add_argument("--seed", type=int, default=0, help="of the weights (0)")
-
-    components = add(
-        "components", _components, "compute the numbers of the component pages again",
-        "components update_rule",
-    )  # fmt: skip
-    components.add_argument("names", nargs="*", help="demonstrations (default: all)")
-    components.add_argument("--out", type=Path, help="where records go (runs/components)")
-
-    board = add("scoreboard", _scoreboard, "print every claim with its verdict", "scoreboard")
-    board.add_argument("--decided", action="store_true", help="leave out what nobody has run")
-    return parser
-
-
-def _list(options: argparse.Namespace) -> int:
+def list_experiments(options: argparse.Namespace) -> int:
+    """Experiments, their arms, how many of their records are there."""
     from alexnet_repro import study
 
     counted = paths.REPOSITORY is not None
@@ -150,7 +32,8 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _data(options: argparse.Namespace) -> int:
+def prepare_data(options: argparse.Namespace) -> int:
+    """Prepare a data set; say what it holds and what was left out."""
     from alexnet_repro import data
     from alexnet_repro.data import placing, prepared, sources
 
@@ -193,7 +76,8 @@ def _check_writable(folder: Path) -> None:
         )
 
 
-def _run(options: argparse.Namespace) -> int:
+def run_experiments(options: argparse.Namespace) -> int:
+    """Train what has no record yet, side by side or in this process."""
     from alexnet_repro.study import experiments, launch
 
     if options.workers < 1:
@@ -218,7 +102,8 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _diagnose(options: argparse.Namespace) -> int:
+def diagnose_net(options: argparse.Namespace) -> int:
+    """How much of a net depends on the image, before any training."""
     import torch
 
     from alexnet_repro import model
@@ -242,7 +127,8 @@ def _diagnose(options: argparse.Namespace) -> int:
     return 0
 
 
-def _components(options: argparse.Namespace) -> int:
+def compute_components(options: argparse.Namespace) -> int:
+    """Compute the numbers of the component pages again."""
     from alexnet_repro.demos import components
 
     if options.out is None:
@@ -252,7 +138,8 @@ def _components(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chapters(options: argparse.Namespace) -> int:
+def run_chapters(options: argparse.Namespace) -> int:
+    """Run pages of the book; one line a page."""
     from alexnet_repro.pages import chapters
     from alexnet_repro.study import experiments
 
@@ -282,7 +169,8 @@ def _value(name: str, text: str) -> Any:
     return text
 
 
-def _scoreboard(options: argparse.Namespace) -> int:
+def print_scoreboard(options: argparse.Namespace) -> int:
+    """Every claim with its verdict, and how many of each."""
     from alexnet_repro import study
 
     paths.need_repository("`scoreboard`")
