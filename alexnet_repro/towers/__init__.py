@@ -2,7 +2,8 @@
 
 one_column   the half of a net that one device holds
 two_towers   TwoTowers on two devices; one process and two, side by side
-processes    the link between two processes, and their training
+link         what goes from one process to the other, counted
+processes    a column's training in each of two processes
 """
 
 from alexnet_repro.towers.two_towers import TwoTowers, run_two_processes

@@ -94,7 +94,7 @@ def run_one_process(
 ) -> Result:
     """§5 Train a copy of the whole net, one step a batch, with PaperSGD: the reference.
 
-    batches: (images N x 3 x S x S, labels N) each. options: see tower_processes.Options. Raises
+    batches: (images N x 3 x S x S, labels N) each. options: see processes.Options. Raises
     ValueError for no batches, or images that check_images refuses.
     """
     _check(net, batches, options)

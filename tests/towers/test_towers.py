@@ -21,7 +21,7 @@ from alexnet_repro.layers import PaperDropout
 from alexnet_repro.model import inverted
 from alexnet_repro.spec import traffic
 from alexnet_repro.towers import one_column, processes, two_towers
-from alexnet_repro.towers.processes import Link
+from alexnet_repro.towers.link import ColumnGone, Link
 from alexnet_repro.training import PaperSGD
 from alexnet_repro.training.optim import parameter_groups
 
@@ -252,7 +252,7 @@ def test_an_exception_is_told_with_its_traceback_before_what_it_caused(tmp_path)
     with pytest.raises(SystemExit), processes.reporting(1, str(tmp_path)):
         raise IndexError("Target 10 is out of bounds.")
     with pytest.raises(SystemExit), processes.reporting(0, str(tmp_path)):
-        raise processes.ColumnGone("column 0, step 3: ...")
+        raise ColumnGone("column 0, step 3: ...")
     with pytest.raises(RuntimeError) as caught:
         processes._raise_failure([1, 1], tmp_path)
     assert re.match(
