@@ -84,9 +84,12 @@ MODULES: dict[str, dict[str, str | None]] = {
         "save": "net, path",
         "load": "path",
         "read": "path",
+        **dict.fromkeys(("FORMAT", "FLOATS")),
+    },
+    "model.layouts": {
         "from_layout": "state, layout, *, printed_dropout=False",
         "to_layout": "net, layout",
-        **dict.fromkeys(("FORMAT", "FLOATS", "Mapped", "LAYOUTS")),
+        **dict.fromkeys(("Mapped", "LAYOUTS")),
     },
     "model.onnx_export": {
         "to_onnx": "net, path, *, batch='dynamic'",

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 
 from alexnet_repro import model, spec, towers
-from alexnet_repro.model import onnx_export, weights
+from alexnet_repro.model import onnx_export
+from alexnet_repro.model.layouts import LAYOUTS, from_layout
 from alexnet_repro.spec import peers, traffic
 from alexnet_repro.towers import processes, two_towers
 from alexnet_repro.training import diagnose
@@ -49,7 +50,7 @@ def layouts() -> pd.DataFrame:
     """Which tensor of a peer's file is which layer. Columns layout, layer, theirs, note."""
     rows = [
         (layout, row.layer, row.theirs, row.note)
-        for layout, found in weights.LAYOUTS.items()
+        for layout, found in LAYOUTS.items()
         for row in found
     ]
     return pd.DataFrame(rows, columns=["layout", "layer", "theirs", "note"])
@@ -63,7 +64,7 @@ def exports() -> pd.DataFrame:
     generator = torch.Generator().manual_seed(0)
     rows = []
     theirs = _torchvision(generator)
-    ours = weights.from_layout(theirs.state_dict(), "torchvision").eval()
+    ours = from_layout(theirs.state_dict(), "torchvision").eval()
     images = diagnose.probe_images(2, 224, "standardised")
     with torch.inference_mode():
         a, b = theirs(images), ours(images)

@@ -3,7 +3,9 @@
 paper_net        PaperNet, build, alexnet, activations
 initialisation   §5 initialise
 inverted         §4.2 from the paper's dropout to the inverted form and back
-weights          safetensors; torchvision's and Caffe's layouts
+weights          safetensors: save, load, read
+layouts          torchvision's and Caffe's weights
+fitting          do weights fit a net?
 onnx_export      ONNX
 """
 

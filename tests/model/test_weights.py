@@ -18,7 +18,7 @@ from torch import nn
 from alexnet_repro import model, spec
 from alexnet_repro.errors import InputError, MissingError
 from alexnet_repro.layers import PaperDropout
-from alexnet_repro.model import inverted, weights
+from alexnet_repro.model import inverted, layouts, weights
 from alexnet_repro.spec import peers
 from alexnet_repro.spec.rows import WEIGHT_KINDS
 
@@ -143,7 +143,7 @@ def reshape_conv2(metadata, state):
         (lambda m, s: s.pop("fc7.bias"), r"but fc7.bias has shape none, wanted \(256,\)"),
         (lambda m, s: s.update(more=torch.zeros(1)), "there is more, which mini-alexnet has not"),
         (lambda m, s: m.update(net="alexnett"), r"no net called 'alexnett'; nets: alexnet, "),
-        (lambda m, s: m.clear(), r"does not say .*\(format None, .*use weights.from_layout\(weig"),
+        (lambda m, s: m.clear(), r"does not say .*\(format None, .*use layouts.from_layout\(weig"),
         (lambda m, s: m.update(format="alexnet-repro-2"), "format 'alexnet-repro-2', wanted"),
         (lambda m, s: m.update(spec=m["spec"].replace('"ceil"', '"up"')), r"cannot build .*'up'"),
         (lambda m, s: m.update(spec="{"), r"written by alexnet-repro \d.* cannot build its net"),
@@ -376,28 +376,28 @@ def test_torchvision_gives_the_same_scores(theirs):
     with torch.inference_mode():
         wanted = theirs(x)
     size = wanted.abs().max().item()
-    net = weights.from_layout(state, "torchvision")
+    net = layouts.from_layout(state, "torchvision")
     torch.testing.assert_close(scores(net, x), wanted, rtol=0, atol=1e-6 * size)
-    assert all(torch.equal(v, state[k]) for k, v in weights.to_layout(net, "torchvision").items())
-    assert list(weights.to_layout(net, "torchvision")) == list(state)
-    net = weights.from_layout(state, "torchvision", printed_dropout=True)
+    assert all(torch.equal(v, state[k]) for k, v in layouts.to_layout(net, "torchvision").items())
+    assert list(layouts.to_layout(net, "torchvision")) == list(state)
+    net = layouts.from_layout(state, "torchvision", printed_dropout=True)
     torch.testing.assert_close(scores(net, x), wanted, rtol=0, atol=1e-6 * size)
     assert {type(net.drop5), type(net.drop6)} == {PaperDropout}
     with pytest.raises(ValueError, match=r"torchvision with relu is not .*dropout.to_inverted"):
-        weights.to_layout(net, "torchvision")
+        layouts.to_layout(net, "torchvision")
     inverted.to_inverted(net)
-    assert all(torch.equal(v, state[k]) for k, v in weights.to_layout(net, "torchvision").items())
+    assert all(torch.equal(v, state[k]) for k, v in layouts.to_layout(net, "torchvision").items())
     assert all(torch.equal(v, before[k]) for k, v in state.items())  # theirs were copied
 
 
 def test_another_number_of_classes(theirs):
     state = dict(theirs.state_dict())
     state |= {"classifier.6.weight": torch.ones(5, 4096), "classifier.6.bias": torch.arange(5.0)}
-    net = weights.from_layout(state, "torchvision")
+    net = layouts.from_layout(state, "torchvision")
     assert torch.equal(net.fc8.bias, torch.arange(5.0))
     state["classifier.6.bias"] = torch.zeros(6)
     with pytest.raises(ValueError, match=r"fc8.weight has shape \(5, 4096\), wanted \(6, 4096\)"):
-        weights.from_layout(state, "torchvision")
+        layouts.from_layout(state, "torchvision")
 
 
 @pytest.fixture(scope="module")
@@ -449,10 +449,10 @@ def test_caffe_gives_the_same_scores_from_flipped_colours(layout, blobs):
             name, part = key.split(".")
             old = value.numpy() if name.startswith("conv") else value[None, None].numpy()
             state[f"{name}/{int(part == 'bias')}"] = old
-    net = weights.from_layout(state, layout)
+    net = layouts.from_layout(state, layout)
     assert net.spec == peers.get(layout)
     torch.testing.assert_close(scores(net, rgb), wanted, rtol=0, atol=1e-5 * size)
-    back = weights.to_layout(net, layout)
+    back = layouts.to_layout(net, layout)
     assert list(back) == list(blobs)
     assert all(torch.equal(back[k], v) for k, v in blobs.items())
 
@@ -466,39 +466,39 @@ def test_other_shapes_are_refused_with_a_guess(theirs, blobs):
             r"wanted \(96, 3, 11, 11\); its shapes are those of torchvision$"
         )
         with pytest.raises(ValueError, match=message):
-            weights.from_layout(renamed, layout)
+            layouts.from_layout(renamed, layout)
     keys = list(theirs.state_dict())
     grouped = dict(zip(keys, blobs.values(), strict=True))
     message = r"conv1.weight has .*96.*wanted \(64.*those of alexnet or .* or caffenet or"
     with pytest.raises(ValueError, match=message):
-        weights.from_layout(grouped, "torchvision")
+        layouts.from_layout(grouped, "torchvision")
     whole = {k: torch.zeros(256, 96, 5, 5) if k == "conv2.weight" else v for k, v in blobs.items()}
     message = r"conv2.weight has shape \(256, 96, 5, 5\), wanted \(256, 48, 5, 5\).*no net that we"
     with pytest.raises(ValueError, match=message):
-        weights.from_layout(whole, "caffenet")
+        layouts.from_layout(whole, "caffenet")
 
 
 def test_other_names_are_refused(theirs):
     state = theirs.state_dict()
     message = r"layout caffenet wants conv1.weight; the state has features.0.weight, .*; layouts: t"
     with pytest.raises(ValueError, match=message):
-        weights.from_layout(state, "caffenet")
+        layouts.from_layout(state, "caffenet")
     with pytest.raises(ValueError, match=r"layout torchvision has no features.13.weight, but the"):
-        weights.from_layout({**state, "features.13.weight": torch.ones(1)}, "torchvision")
+        layouts.from_layout({**state, "features.13.weight": torch.ones(1)}, "torchvision")
     for odd in ("text", None, object(), torch.ones(2, dtype=torch.complex64), [[1], [1, 2]]):
         with pytest.raises(InputError, match=r"classifier.1.bias (is a|holds) \S+.*wanted "):
-            weights.from_layout({**state, "classifier.1.bias": odd}, "torchvision")
+            layouts.from_layout({**state, "classifier.1.bias": odd}, "torchvision")
     with pytest.raises(InputError, match=r"wants out an integer >= 1, got 0"):
-        weights.from_layout({**state, "classifier.6.bias": torch.ones(0)}, "torchvision")
-    for function in (weights.from_layout, weights.to_layout):
+        layouts.from_layout({**state, "classifier.6.bias": torch.ones(0)}, "torchvision")
+    for function in (layouts.from_layout, layouts.to_layout):
         with pytest.raises(ValueError, match=r"no layout 'keras'; layouts: torchvision, caffe-al"):
             function(state, "keras")
     with pytest.raises(ValueError, match=r"mini-alexnet with relu is not the net of layout caffe"):
-        weights.to_layout(model.build("mini-alexnet"), "caffenet")
+        layouts.to_layout(model.build("mini-alexnet"), "caffenet")
 
 
 def test_the_table_of_layouts_names_every_layer_with_weights():
-    for layout, rows in weights.LAYOUTS.items():
+    for layout, rows in layouts.LAYOUTS.items():
         wanted = [r.name for r in peers.get(layout).layers if r.kind in WEIGHT_KINDS]
         assert [row.layer for row in rows] == wanted
         blue = ["blue" in row.note for row in rows]
