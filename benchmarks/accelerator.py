@@ -1,7 +1,8 @@
 """On a CUDA device: images a second, what the norms cost, and how near the limits are.
 
 The full net in both readings and without its norms, one whole training step on images that lie on
-the device; two CIFAR-10 nets as the training loop runs them; LRN against torch.nn's. No goals. It measures nothing where there is no CUDA device.
+the device; two CIFAR-10 nets as the training loop runs them; LRN against torch.nn's. No goals. It
+measures nothing where there is no CUDA device.
 """
 
 from __future__ import annotations

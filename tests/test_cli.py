@@ -63,6 +63,13 @@ def test_mistake_is_one_line_and_exit_2(arguments, line, capsys):
     assert len(error.strip().splitlines()) == 1
 
 
+def test_help_loads_nothing_heavy():
+    code = "import sys; from alexnet_repro import cli; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "alexnet_repro.cli.commands" in loaded
+    assert not {"numpy", "pandas", "scipy", "torch"} & set(loaded)
+
+
 def test_unknown_command_exits_2_without_traceback():
     done = subprocess.run(
         [sys.executable, "-m", "alexnet_repro", "trian"], capture_output=True, text=True

@@ -12,12 +12,12 @@ from typing import Any
 
 from alexnet_repro import paths
 from alexnet_repro.errors import InputError
-from alexnet_repro.study import records
 
 
 def list_experiments(options: argparse.Namespace) -> int:
     """Experiments, their arms, how many of their records are there."""
     from alexnet_repro import study
+    from alexnet_repro.study import records
 
     counted = paths.REPOSITORY is not None
     for experiment in study.load_experiments().values():
@@ -78,7 +78,7 @@ def _check_writable(folder: Path) -> None:
 
 def run_experiments(options: argparse.Namespace) -> int:
     """Train what has no record yet, side by side or in this process."""
-    from alexnet_repro.study import experiments, launch
+    from alexnet_repro.study import experiments, launch, records
 
     if options.workers < 1:
         raise InputError(f"--workers wants at least 1, got {options.workers}")

@@ -79,7 +79,8 @@ def build() -> argparse.ArgumentParser:
     chapters.add_argument("--workers", type=int, default=2, help="pages side by side (default 2)")
 
     diagnose = add(
-        "diagnose", commands.diagnose_net, "say, before any training, how much of a net depends on the image",
+        "diagnose", commands.diagnose_net,
+        "say, before any training, how much of a net depends on the image",
         "diagnose --init paper --pixels standardised",
     )  # fmt: skip
     diagnose.add_argument("--net", default="alexnet", help="a name in spec.NETWORKS (alexnet)")
@@ -92,8 +93,8 @@ def build() -> argparse.ArgumentParser:
     diagnose.add_argument("--seed", type=int, default=0, help="of the weights (0)")
 
     components = add(
-        "components", commands.compute_components, "compute the numbers of the component pages again",
-        "components update_rule",
+        "components", commands.compute_components,
+        "compute the numbers of the component pages again", "components update_rule",
     )  # fmt: skip
     components.add_argument("names", nargs="*", help="demonstrations (default: all)")
     components.add_argument("--out", type=Path, help="where records go (runs/components)")
