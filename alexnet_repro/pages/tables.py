@@ -33,15 +33,14 @@ def badge(verdict: Verdict | str) -> str:
     )
 
 
-def show_value(value: float | None, unit: str, *, signed: bool = False) -> str:
+def show_value(value: float | None, unit: str) -> str:
     """A number in its unit as a reader wants it: errors in per cent, differences in points."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "−∞" if value < 0 else "∞"
-    sign = "+" if signed or unit == "difference" else ""
     if unit == "difference":
-        text = f"{100 * value:{sign}.2f} points"
+        text = f"{100 * value:+.2f} points"
     elif unit in ("error", "share"):
         text = f"{100 * value:.2f} %"
     elif unit == "ratio":
@@ -143,7 +142,7 @@ def numbers(frame: pd.DataFrame, caption: str, show: str = "") -> HTML:
                 + (f'<p class="provenance">{origin}</p>' if origin else ""))  # fmt: skip
 
 
-def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") -> HTML:
+def measured(stem: str, runs: Sequence[RunRecord] = ()) -> HTML:
     """The three-way table of all claims whose id starts with stem, with where the runs come from.
 
     runs: what run_or_load returned, of any experiments; each claim takes those of its own.
@@ -168,7 +167,7 @@ def measured(stem: str, runs: Sequence[RunRecord] = (), *, caption: str = "") ->
         )
     if not rows:
         raise InputError(f"no claim starts with {stem!r}")
-    text = table(rows, caption or "What the paper prints, what the original ran, what we measure")
+    text = table(rows, "What the paper prints, what the original ran, what we measure")
     return HTML(text + provenance(used, computed=computed))
 
 
