@@ -6,7 +6,7 @@ INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
 # without these two, glibc faults large tensors in again at every step (training makes its own, see training/memory.py)
 MALLOC := MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
 
-.PHONY: help reproduce test book chapters bench clean
+.PHONY: help reproduce test book chapters bench lock clean
 help:  ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
@@ -29,6 +29,9 @@ chapters: $(VENV)/all.stamp  ## run every chapter in smoke mode
 bench: $(VENV)/all.stamp  ## print the benchmarks' table and write runs/benchmarks/
 	@for file in benchmarks/*.py; do \
 	  case $$file in *side_by_side.py) ;; *) $(MALLOC) $(BIN)/python $$file || exit 1;; esac; done
+
+lock: $(VENV)/all.stamp  ## write the versions in .venv to constraints.txt, requirements.lock, environment.yml
+	$(BIN)/python tests/lock.py
 
 clean:  ## remove what was built (not .venv, not data)
 	rm -rf _build .scratch .pytest_cache .ruff_cache .mypy_cache
