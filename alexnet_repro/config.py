@@ -9,7 +9,7 @@ from typing import Any
 from alexnet_repro.errors import InputError, nearest
 
 # Keys that say where a run computes, not what: two records may differ in them and still agree but
-# for rounding. Nothing is drawn on a device (feeding.stream).
+# for rounding. Nothing is drawn on a device (augment.seen.stream).
 EXECUTION_KEYS = ("step", "device", "threads")
 
 

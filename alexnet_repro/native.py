@@ -34,8 +34,16 @@ def library(name: str) -> ctypes.CDLL | None:
     try:
         return _load(source)
     except (OSError, subprocess.SubprocessError) as error:
-        log.warning("%s: not compiled, going on without, more slowly (%s)", source.name, error)
+        why = _reason(error)
+        log.warning("%s: not compiled, going on without, more slowly (%s)", source.name, why)
         return None
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line: of a compiler that failed, the first that names an error."""
+    said = getattr(error, "stderr", None) or b""
+    lines = said.decode(errors="replace").strip().splitlines() or [str(error)]
+    return next((line for line in lines if "error" in line), lines[0]).strip()
 
 
 def compiler() -> str:

@@ -66,7 +66,7 @@ def one_by_one(run: setup.Run) -> None:
 
 
 def in_several_passes(images, draws, crop_size, mean, *, shift=None, divisors=()) -> Tensor:
-    """augment_fast.batch as the plain functions do it."""
+    """augment.on_cpu.batch as the plain functions do it."""
     x = augment.apply_crops(images, draws, crop_size).float() - mean
     if shift is not None:
         x = x + shift[:, :, None, None]

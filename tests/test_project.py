@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import operator
 import re
 import subprocess
 import tomllib
@@ -130,6 +131,57 @@ def test_git_ignores_no_file_of_the_project():
     found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     made = ("__pycache__/", ".ipynb_checkpoints/", "_build/")  # by Python, Jupyter and the book
     assert [line for line in found.splitlines() if not any(m in line for m in made)] == []
+
+
+def _prose(path: Path) -> str:
+    """What a document says outside of its code."""
+    text = path.read_text()
+    if path.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def _is_of_the_package(name: str) -> bool:
+    """Does alexnet_repro.<name>, a module or something in one, exist?"""
+    parts = name.removeprefix("alexnet_repro.").split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(["alexnet_repro", *parts[:cut]]))
+        except ModuleNotFoundError:
+            continue
+        try:
+            operator.attrgetter(".".join(parts[cut:]))(found) if parts[cut:] else None
+        except AttributeError:
+            return False
+        return True
+    return False
+
+
+DOCUMENTS = (
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "runs/README")),
+    *sorted((ROOT / "book").glob("*.md")),
+    *NOTEBOOKS,
+)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_code_and_files_that_prose_names_exist(path):
+    """Names like `spec.trace` and files like `study/claims.csv`, from the package or the top."""
+    for name in re.findall(r"(?<!\})`(\w[\w/]*(?:\.\w+)+)(?:\([^`]*\))?`", _prose(path)):
+        if re.search(r"\.(py|cpp|csv|toml|md|txt|yml|lock|cff|ipynb)$", name):
+            places = (ROOT, ROOT / "alexnet_repro", path.parent)
+            assert any((place / name).is_file() for place in places), name
+        elif name.split(".")[0] not in ("torch", "onnx") and not name.endswith("html"):
+            assert name[0].isupper() or _is_of_the_package(name), name
+
+
+def test_a_name_that_is_gone_is_seen():
+    assert _is_of_the_package("spec.trace")
+    assert _is_of_the_package("alexnet_repro.training.optim")
+    assert _is_of_the_package("augment.RGBPCA.fit")
+    assert not _is_of_the_package("layer_tables.network")
+    assert not _is_of_the_package("spec.tracing")
 
 
 def numbers(text: str) -> set[str]:

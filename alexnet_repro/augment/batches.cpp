@@ -1,6 +1,6 @@
 // §4.1 A batch of crops, mirrored, centred and lit, in one pass over memory: for every pixel
-// (image - mean + shift) / divisor / ..., in float32 and in this order. augment_fast.py calls this
-// and has it in numpy.
+// (image - mean + shift) / divisor / ..., in float32 and in this order. on_cpu.py calls this and has
+// it in numpy.
 #include <cstdint>
 
 namespace {

@@ -1,4 +1,4 @@
-"""§4.1 Crops, reflections, ten crops, colour noise: drawn in one place, applied in another."""
+"""§4.1 Crops, reflections and ten crops: drawn in one place, applied in another."""
 
 from __future__ import annotations
 

@@ -76,7 +76,15 @@ def batch(
     return out
 
 
-def _in_numpy(images, draws, mean, shift, divisors, out) -> None:
+def _in_numpy(
+    images: Tensor,
+    draws: cropping.Draws,
+    mean: Tensor,
+    shift: Tensor | None,
+    divisors: tuple[float, ...],
+    out: Tensor,
+) -> None:
+    """The batch into out, N x C x crop x crop float32; the other arguments are checked ones."""
     n, c, side, _ = out.shape
     step = max(1, CACHED // (c * side**2))
     source, centre, whole = images.numpy(), mean.numpy(), out.numpy()

@@ -1,7 +1,7 @@
 """§5 Training images that lie on the accelerator: batches are cut, mirrored and lit there.
 
-Only indices and draws cross over for a batch, in place of its pixels. The numbers of
-augment_fast.batch, which does it on the CPU; on GPUs a division may round the other way.
+Only indices and draws cross over for a batch, in place of its pixels. The numbers of on_cpu.batch,
+which does it on the CPU; on GPUs a division may round the other way.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def batch(
 ) -> Tensor:
     """Images number index, n x C x crop_size x crop_size float32, on the device of images.
 
-    images: N x C x H x W uint8. The other arguments are augment_fast.batch's and may lie on the
+    images: N x C x H x W uint8. The other arguments are those of on_cpu.batch and may lie on the
     CPU. Raises ValueError for crops that do not fit.
     """
     check_draws(draws, len(index), images.shape, crop_size)

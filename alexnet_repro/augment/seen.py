@@ -55,10 +55,22 @@ def batches(
         yield _seen(images, view, components, config, crops, colours, index_there), labels
 
 
-def _seen(images, view, components, config, crops, colours, index=None) -> torch.Tensor:
-    """What the net sees of a training batch: cut, mirrored, centred, lit; on the view's device.
+def _seen(
+    images: Tensor,
+    view: View,
+    components: colour.RGBPCA | None,
+    config: RunConfig,
+    crops: torch.Generator,
+    colours: torch.Generator,
+    index: Tensor | None = None,
+) -> Tensor:
+    """§4.1 What the net sees of a training batch: cut, mirrored, centred, lit.
 
-    images: the batch (uint8), or, with index, all of them on the device.
+    images: n x 3 x H x W uint8 (0..255) on the CPU; with index (n, int64), all training images,
+    N x 3 x H x W, on the view's device. crops, colours: what the draws of this batch are taken
+    from. components: None for no colour noise. Returns n x 3 x crop x crop float32 on the view's
+    device: grey levels minus the mean, or that divided by the view's scale. Raises InputError for a
+    crop that does not fit.
     """
     n, side = len(images if index is None else index), images.shape[-1]
     still = cropping.center_draws(n, side, view.crop)
@@ -72,7 +84,8 @@ def _seen(images, view, components, config, crops, colours, index=None) -> torch
     mean = (
         cropping.matching_mean(view.whole.cpu(), draws, view.crop) if view.matching else view.mean
     )
-    shift, divisors = None, () if view.scale == 1 else (view.scale,)
+    shift = None
+    divisors: tuple[float, ...] = () if view.scale == 1 else (view.scale,)
     if components is not None:
         reading = config.colour_noise
         shift = components.shift(components.draw(n, colours), reading=reading).float()

@@ -38,6 +38,7 @@ def generate(split: str) -> DataSet:
 
 @cache
 def _draw(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images, N x 3 x SIDE x SIDE uint8 (0..255), and labels, N int64 in 0..9."""
     n = COUNTS[split]
     rng = np.random.default_rng([SEED, list(COUNTS).index(split)])
     labels = rng.permutation(np.arange(n) % len(CLASSES)).astype(np.int64)
@@ -57,7 +58,7 @@ def _draw(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pattern(label: int, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One image's grey pattern in -1..1."""
+    """One image's grey pattern in -1..1, SIDE x SIDE; x, y: each pixel's column and row, so too."""
     if label < 6:
         angle = np.pi * (label * 45 if label < 4 else (label - 4) * 90) / 180
         angle += rng.normal(0, 0.08)

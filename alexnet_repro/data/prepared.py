@@ -4,7 +4,7 @@ A prepared set is a folder <root>/<name>/ with <split>-images.npy (uint8, N x C 
 <split>-labels.npy (int64, N) for each split (train; val and test where the source has them),
 mean.npy (float32, C x H x W: of the training images) and meta.json (format, name of the source,
 class names, deviation of the centred training pixels, images and sha256 of each split, skipped
-files). It is written by `sources.prepare` under another name and renamed when whole.
+files). It is written by `data.prepare` under another name and renamed when whole.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """§2 The data sets that the study names: their images, classes and sums. No torch.
 
 A prepared set under one of these names must have these counts, and these sums where they are known
-(of the arrays, as data.array_sha256 takes them). A set under another name is nobody's: it can be
+(of the arrays, as arrays.array_sha256 takes them). A set under another name is nobody's: it can be
 trained on and earns no verdict.
 """
 

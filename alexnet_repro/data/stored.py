@@ -125,7 +125,11 @@ class Prepared:
         return images
 
     def _array(self, path: Path, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
-        """The array of an .npy file, mapped; never a pickle."""
+        """The array of an .npy file, mapped; never a pickle.
+
+        shape: None where any length is right. Raises InputError for another dtype, shape or order,
+        MissingError where there is no such file.
+        """
         try:
             array = np.lib.format.open_memmap(path, mode="r")
         except FileNotFoundError as error:

@@ -141,6 +141,7 @@ def ensembles() -> pd.DataFrame:
 
 @cache
 def _trained_probabilities() -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the embedded test images: NETS x N x classes, and N labels."""
     config = RunConfig(
         net="mini-alexnet", init="modern", pixels="standardised", crop=24, flip=True, lr=0.01,
         bias_lr_factor=2.0, epochs=2, train_eval_images=100, batch=32,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ def forward(
 ) -> bool:
     """scale = k + alpha * sums of a^2 over windows, out = a * scale^-beta.
 
+    a, out, scale: four dimensions, of which windows names those that are summed over; same shape.
     False, and one line of log, where torch.compile does not work on this machine.
     """
     return _ran(_forward, a, out, scale, windows, alpha, beta, k)
@@ -42,7 +44,8 @@ def backward(
     return _ran(_backward, a, grad, scale, out, windows, alpha, beta)
 
 
-def _ran(formula, *arguments) -> bool:
+def _ran(formula: Callable[..., None], *arguments: Tensor | Windows | float) -> bool:
+    """Call the compiled formula, which writes into its arguments; False if it does not compile."""
     if _broken:
         return False
     try:
@@ -61,20 +64,27 @@ def _ran(formula, *arguments) -> bool:
 
 
 @functools.cache
-def _program(formula):
+def _program(formula: Callable[..., None]) -> Callable[..., None]:
     return torch.compile(formula)
 
 
-def _forward(a, out, scale, windows, alpha, beta, k) -> None:
+def _forward(
+    a: Tensor, out: Tensor, scale: Tensor, windows: Windows, alpha: float, beta: float, k: float
+) -> None:
     scale.copy_(k + alpha * _sums(a * a, windows))
     out.copy_(a * _power(scale, beta))
 
 
-def _backward(a, grad, scale, out, windows, alpha, beta) -> None:
+def _backward(
+    a: Tensor, grad: Tensor, scale: Tensor, out: Tensor, windows: Windows, alpha: float, beta: float
+) -> None:
     out.copy_(_gradient(a, grad, scale, windows, alpha, beta))
 
 
-def _gradient(a, grad, scale, windows, alpha, beta) -> Tensor:
+def _gradient(
+    a: Tensor, grad: Tensor, scale: Tensor, windows: Windows, alpha: float, beta: float
+) -> Tensor:
+    """That of a, in its shape; windows: those that hold a place."""
     own = grad * _power(scale, beta)
     return own - 2 * alpha * beta * a * _sums(own / scale * a, windows)
 
@@ -101,6 +111,8 @@ def traced(a: Tensor, windows: Windows, alpha: float, beta: float, k: float) -> 
 
 
 class _Traced(torch.autograd.Function):
+    """traced, with the backward pass that is written out; all tensors have the shape of a."""
+
     @staticmethod
     def forward(ctx, a, windows, alpha, beta, k):
         scale = k + alpha * _sums(a * a, windows)

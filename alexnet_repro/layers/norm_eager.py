@@ -1,9 +1,9 @@
-"""§3.3 The normalisations of layers.py in few passes over memory, by one of three paths.
+"""§3.3 The normalisations of norms.py in few passes over memory, by one of three paths.
 
 Path "eager": a block at a time, while it is in the processor's cache; only the input and the scale
 are kept for the backward pass, and two inverse square roots are the power at 0.75. "native"
-(lrn_native) is the same in one pass, in C++. "compiled" (lrn_compiled) has torch.compile make such
-a pass of the formula. Inside somebody else's torch.compile or export, the formula is traced.
+(norm_native) is the same in one pass, in C++. "compiled" (norm_compiled) has torch.compile make
+such a pass of the formula. Inside somebody else's torch.compile or export, the formula is traced.
 """
 
 from __future__ import annotations
@@ -128,7 +128,11 @@ def _power(scale: Tensor, beta: float) -> Tensor:
 
 
 class _Norm(torch.autograd.Function):
-    """a * (k + alpha * sum of a^2 over a window)^-beta. rows: a -> the view that windows are of."""
+    """a * (k + alpha * sum of a^2 over a window)^-beta.
+
+    a: N x C x H x W float32 or float64. rows: a -> a view with four dimensions, the first of them
+    without a window; windows are of that view. Out, and a's gradient, in shape and layout of a.
+    """
 
     @staticmethod
     def forward(ctx, a, rows, windows, alpha, beta, k, path):
@@ -168,14 +172,20 @@ class _Norm(torch.autograd.Function):
         return out, *[None] * 6
 
 
-def _forward(x, y, s, windows, alpha, beta, k) -> None:
+def _forward(
+    x: Tensor, y: Tensor, s: Tensor, windows: Windows, alpha: float, beta: float, k: float
+) -> None:
+    """s = k + alpha * sums of x^2, y = x * s^-beta, a block of rows at a time; same shape."""
     window = _Window(x, windows)
     for i in _blocks(x):
         torch.mul(window.sums(x[i], x[i]), alpha, out=s[i]).add_(k)
         torch.mul(x[i], _power(s[i], beta), out=y[i])
 
 
-def _backward(x, g, s, y, windows, alpha, beta) -> None:
+def _backward(
+    x: Tensor, g: Tensor, s: Tensor, y: Tensor, windows: Windows, alpha: float, beta: float
+) -> None:
+    """The gradient of x into y, from that of the output, g; windows: those that hold a place."""
     window = _Window(x, windows)
     for i in _blocks(x):
         own = torch.mul(g[i], _power(s[i], beta), out=y[i])

@@ -1,4 +1,4 @@
-"""§3.3 The normalisations by norms.cpp: one pass over memory in place of the dozen of lrn_fast.py.
+"""§3.3 The normalisations by norms.cpp: one pass over memory, not the dozen of norm_eager.py.
 
 float32 on the CPU and beta = 3/4 only.
 """

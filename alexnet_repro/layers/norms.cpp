@@ -1,5 +1,5 @@
 // §3.3 out = a * scale^-3/4, scale = k + alpha * (sum of a^2 over a window), and its gradient, each
-// in one pass over memory. lrn_native.py compiles and calls this; lrn_fast.py has it in torch.
+// in one pass over memory. norm_native.py compiles and calls this; norm_eager.py has it in torch.
 //
 // A tensor is maps x h x w x u values that lie in memory in this order; a window runs over rows
 // i - up .. i + down and columns j - left .. j + right of a map, ends clipped.

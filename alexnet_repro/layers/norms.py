@@ -1,6 +1,6 @@
-"""§3.3 §3.4 §4.2 The layers of the paper that torch does not have, written as their formulas.
+"""§3.3 The two normalisations, across channels and within a map, written as their formulas.
 
-All take float tensors N x C x H x W and return the same dtype. Constants default to the printed
+Both take float tensors N x C x H x W and return the same dtype. Constants default to the printed
 ones; a difference from the printed text is a keyword that must be named at the call.
 """
 
@@ -22,8 +22,8 @@ class LocalResponseNorm(nn.Module):
     channels (i - n//2 .. i + n//2 - 1) instead of the printed n + 1. groups: columns that are
     normalised apart, as the original does on its two GPUs. Input N x C x H x W, finite; the
     statistics are computed in float32 (or float64), so half precision does not overflow. path:
-    "eager", "native", "compiled" or "auto" (lrn_fast); the numbers are the same. First derivatives
-    only, by backward(): no torch.func, no double backward.
+    "eager", "native", "compiled" or "auto" (norm_eager.choose); the numbers are the same. First
+    derivatives only, by backward(): no torch.func, no double backward.
     Raises ValueError for size < 1, k <= 0, groups that do not divide C, input that is not 4-D.
     """
 

@@ -1,4 +1,4 @@
-"""§3.1 §3.2 §3.5 Torch modules from specs, and §5 their initial weights."""
+"""§3.1 §3.2 §3.5 Torch modules from specs."""
 
 from __future__ import annotations
 
@@ -113,7 +113,10 @@ def build(
     return net
 
 
-def _module(layer: specs.Layer, inputs, outputs, nonlinearity: str) -> nn.Module:
+def _module(
+    layer: specs.Layer, inputs: tuple[int, ...], outputs: tuple[int, ...], nonlinearity: str
+) -> nn.Module:
+    """The module of one row. inputs, outputs: of one image, C x H x W, or units alone."""
     match layer.kind:
         case "conv":
             kind = CeilConv2d if layer.ceil else nn.Conv2d
@@ -171,7 +174,11 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def activations(net: PaperNet, images: Tensor, names: list[str] | None = None) -> dict[str, Tensor]:
-    """Outputs of the named layers (default: all), keyed by the paper's names (conv1 ... fc8)."""
+    """Outputs of the named layers (default: all), keyed by the paper's names (conv1 ... fc8).
+
+    images: as PaperNet wants them. Maps are N x C x H x W, the fully connected layers N x units.
+    Raises InputError for a name that is none and for images that check_images refuses.
+    """
     known = [name for name, _ in net.named_children()]
     for name in names or []:
         if name not in known:

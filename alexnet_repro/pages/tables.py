@@ -174,7 +174,7 @@ def measured(stem: str, runs: Sequence[RunRecord] = ()) -> HTML:
 def provenance(runs: Sequence[RunRecord], *, computed: bool = False) -> str:
     """One line on where the numbers come from: runs, commits, machines, data; smoke is named."""
     if not runs:
-        ours = "Computed from the networks in spec.py." if computed else "Nothing was run here."
+        ours = "Computed from the networks in spec." if computed else "Nothing was run here."
         theirs = "Original code: its released configurations and logs."
         return f'<p class="provenance">{ours} {theirs}</p>'
     origins = [r.provenance for r in runs]

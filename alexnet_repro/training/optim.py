@@ -165,7 +165,7 @@ class Plateau:
 class DivideByTenOnPlateau(Plateau):
     """§5 Divide every learning rate by ten when the validation error stops improving.
 
-    For a loop in which nothing else sets the rates of the optimiser (train.py has fixed drops too,
+    For a loop in which nothing else sets the rates of the optimiser (loop.py has fixed drops too,
     and takes Plateau). Arguments, errors and state as Plateau.
     """
 

@@ -57,6 +57,7 @@ def loss_of(net: nn.Module, kind: str = "eager") -> Loss:
     shapes: list[torch.Size] = []
 
     def compiled(images: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of n x 3 x S x S images and n labels; masks are drawn outside of it."""
         masks = []
         if net.training and drops:
             shapes[:] = shapes or _shapes(net, drops, images[:1])

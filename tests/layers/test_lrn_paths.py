@@ -1,6 +1,6 @@
 """§3.3 All paths of LRN against the slow loop in float64, forward and backward, and the fallback.
 
-test_layers.py holds the eager path against the same loop in more cases.
+test_layers.py, beside this, holds the eager path against the same loop in more cases.
 """
 
 import functools

@@ -125,4 +125,4 @@ def test_words_of_the_paper_stand_where_it_prints_no_plain_figure():
 
 def test_a_table_without_runs_says_so():
     assert "Nothing was run here. Original code: its released" in tables.measured("c12").data
-    assert "Computed from the networks in spec.py." in tables.measured("c15").data
+    assert "Computed from the networks in spec." in tables.measured("c15").data
