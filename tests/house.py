@@ -1,11 +1,12 @@
 """The house as its imports make it: which folder imports which, drawn and checked.
 
-python tests/house.py   # writes the drawing into CONTRIBUTING.md
+python tests/house.py   # writes drawing and sections into CONTRIBUTING.md
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ FLOORS = (
     ("whole", "files written whole or not at all"),
     ("errors", "what is said of wrong input"),
 )
+SECTIONS, SECTIONS_END = "<!-- sections: made by tests/house.py -->", "<!-- end of sections -->"
 BEGIN, END = "<!-- house: made by tests/house.py -->", "<!-- end of house -->"
 
 
@@ -130,13 +132,33 @@ def _wrapped(head: str, words: list[str], width: int = 88) -> list[str]:
     return [*lines, line.rstrip()]
 
 
+def sections() -> str:
+    """The package's map of sections as a table: files, tests and pages of each."""
+    doc = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text())) or ""
+    lines = ["| § | what | files | tests | pages |", "|---|---|---|---|---|"]
+    for number, what, names in re.findall(r"^(§\S+)\s{2,}(.*?)\s{2,}([\w., ]+)$", doc, re.M):
+        paths = [modules()[name].relative_to(PACKAGE) for name in names.split(", ")]
+        files = [f"`{path}`".replace("/__init__.py", "/") for path in paths]
+        tests = dict.fromkeys(f"`tests/{path.parts[0]}/`" for path in paths)
+        pages = [f"`{p.name}`" for p in sorted((ROOT / "book").glob(f"{number[1:]}-*.ipynb"))]
+        cells = (number, what, ", ".join(files), ", ".join(tests), ", ".join(pages))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def document() -> str:
+    """CONTRIBUTING.md as it should be: what stands between the marks is made anew."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    house = f"```text\n{drawing()}\n```"
+    for begin, made, end in ((BEGIN, house, END), (SECTIONS, sections(), SECTIONS_END)):
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{made}\n{end}{rest.split(end)[1]}"
+    return text
+
+
 def main() -> int:
-    """Write the drawing between its marks in CONTRIBUTING.md."""
-    path = ROOT / "CONTRIBUTING.md"
-    text = path.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n```text\n{drawing()}\n```\n{END}{after}")
+    """Write the drawing and the sections between their marks in CONTRIBUTING.md."""
+    (ROOT / "CONTRIBUTING.md").write_text(document())
     return 0
 
 

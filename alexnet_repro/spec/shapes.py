@@ -1,4 +1,4 @@
-"""§3.2 §3.5 The networks as data, and what follows from them by arithmetic. No torch.
+"""§3.2 §3.5 What follows from a network by arithmetic, layer by layer. No torch.
 
 rows.py says what a row is, networks.py has the nets; `trace` walks the rows and gives each
 layer's output shape, weights, biases, neurons, multiply-adds, receptive field and step.

@@ -44,7 +44,7 @@ class Column(nn.Module):
 
 def _half(name: str, module: nn.Module, number: int) -> nn.Module:
     if isinstance(module, nn.Dropout):
-        raise InputError(f"{name} is inverted dropout; call dropout.from_inverted(net) first")
+        raise InputError(f"{name} is inverted dropout; call model.inverted.from_inverted first")
     if isinstance(module, PaperDropout):
         drop = PaperDropout(module.p)
         drop.generator = module.generator

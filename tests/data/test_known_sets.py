@@ -20,6 +20,21 @@ KNOWN = {
 }
 
 
+# as their sources have them: images of each split, classes
+COUNTS = {
+    "cifar10-jpeg": ({"train": 50_000, "test": 10_000}, 10),
+    "cifar10": ({"train": 50_000, "test": 10_000}, 10),
+    "tiny-imagenet-100": ({"train": 50_000, "val": 5_000}, 100),
+    "tiny-imagenet-200": ({"train": 100_000, "val": 10_000}, 200),
+    "ilsvrc-2010": ({"train": 1_261_406, "val": 50_000, "test": 150_000}, 1000),
+    "ilsvrc-2012": ({"train": 1_281_167, "val": 50_000}, 1000),
+}
+
+
+def test_the_sets_of_the_study_typed_again():
+    assert {n: (known.images, known.classes) for n, known in sets.KNOWN.items()} == COUNTS
+
+
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
     source = write(tmp_path / "source.zip", coded(), "zip")

@@ -336,7 +336,9 @@ def test_errors_of_the_towers_say_what_was_given():
         towers.TwoTowers(mini())(torch.zeros(4, 3, 24))
     other = mini()
     inverted.to_inverted(other)
-    with pytest.raises(ValueError, match=r"drop6 is inverted dropout; call dropout.from_inverted"):
+    with pytest.raises(
+        ValueError, match=r"drop6 is inverted dropout; call model.inverted.from_inverted"
+    ):
         towers.TwoTowers(other)
     a = two_towers.run_one_process(mini(), batches(1))
     with pytest.raises(ValueError, match=r"not results of one net: \['fc9'\]"):
