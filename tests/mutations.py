@@ -54,6 +54,12 @@ class Mutation:
         return f"{self.file}: {old} -> {new}"
 
 
+def _test(name: str) -> str:
+    """What pytest is given for "training/test_loop", or for "test_loop::one_of_its_tests"."""
+    file, sign, one = name.partition("::")
+    return f"tests/{file}.py{sign}{one}"
+
+
 def load(text: str) -> list[Mutation]:
     """The mutations of a file like mutations.txt; ValueError names the line of a mistake."""
     found: list[Mutation] = []
@@ -81,7 +87,7 @@ def load(text: str) -> list[Mutation]:
             finish()
             if mark not in ("", "#"):
                 file, _, names = line.partition(": ")
-                tests = tuple(f"tests/{name}.py" for name in names.split())
+                tests = tuple(map(_test, names.split()))
                 if not tests:
                     raise ValueError(f"line {number}: wanted 'file: tests', got {line!r}")
     finish()
@@ -101,12 +107,15 @@ def misfit(mutation: Mutation) -> str:
         return f"{where}: holds {mutation.old!r} {count} times, wanted once"
     if mutation.old == mutation.new:
         return f"{where}: changes nothing"
-    missing = [name for name in mutation.tests if not (ROOT / name).is_file()]
+    missing = [n for n in mutation.tests if not (ROOT / n.partition("::")[0]).is_file()]
     return f"{where}: no {', '.join(missing)}" if missing else ""
 
 
 def copy_checkout(target: Path) -> None:
-    """The files of the checkout that git does not ignore, as they are now. No bytecode."""
+    """A clone with the files that git does not ignore, as they are now. No bytecode."""
+    clone = ["git", "clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(target)]
+    subprocess.run(clone, check=True)  # some tests read the history
+    subprocess.run(["git", "-C", str(target), "reset", "--quiet"], check=True)
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.check_output(command, cwd=ROOT, text=True).split("\0")
     for name in filter(None, names):
