@@ -11,8 +11,10 @@ did not end. Not collected by pytest. All of them: about half an hour on two cor
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import os
+import py_compile
 import queue
 import random
 import re
@@ -112,7 +114,10 @@ def misfit(mutation: Mutation) -> str:
 
 
 def copy_checkout(target: Path) -> None:
-    """A clone with the files that git does not ignore, as they are now. No bytecode."""
+    """A clone with the files that git does not ignore, as they are now.
+
+    Its bytecode knows its source by a hash: a time stamp could hide a mutation.
+    """
     clone = ["git", "clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(target)]
     subprocess.run(clone, check=True)  # some tests read the history
     subprocess.run(["git", "-C", str(target), "reset", "--quiet"], check=True)
@@ -122,6 +127,8 @@ def copy_checkout(target: Path) -> None:
         if (ROOT / name).is_file() and not (ROOT / name).is_symlink():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name)
+    mode = py_compile.PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(target / PACKAGE, quiet=1, invalidation_mode=mode)
 
 
 class Tests:
@@ -134,7 +141,7 @@ class Tests:
             self.copies.put(folder / f"copy{i}")
         self.environment = {
             **os.environ,
-            "PYTHONDONTWRITEBYTECODE": "1",  # a stale .pyc would hide a mutation
+            "PYTHONDONTWRITEBYTECODE": "1",
             "XDG_CACHE_HOME": str(folder / "cache"),  # kernels, named by their sources
             "OMP_NUM_THREADS": "1",
         }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_repro import paths, study
+from alexnet_repro import origin, paths, study
 from alexnet_repro.data import prepared
 from alexnet_repro.demos import components
 from alexnet_repro.pages import chapters
@@ -36,6 +36,17 @@ def test_without_a_home_the_temporary_folder_serves(monkeypatch):
     folder = paths._user_folder()  # nobody's home is known: no folder named "~"
     assert folder.is_absolute()
     assert "~" not in str(folder)
+
+
+def test_an_installed_copy_has_no_commit_in_whose_repository_it_may_lie(monkeypatch, tmp_path):
+    name = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init"], [*name, "commit", "--allow-empty", "--message", "theirs"]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True, capture_output=True)
+    monkeypatch.setattr(origin, "PACKAGE", tmp_path / "site-packages")
+    (tmp_path / "runs").mkdir()  # a checkout of ours would have it
+    assert re.fullmatch(r"[0-9a-f]{40}", origin.git_state()["commit"])
+    monkeypatch.setattr(origin, "REPOSITORY", None)
+    assert origin.git_state() == {"commit": None, "dirty": None}
 
 
 @pytest.fixture(scope="module")

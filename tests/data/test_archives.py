@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 
 import pytest
-from image_files import coded, solid, write
+from image_files import coded, noise, solid, write
 
 from alexnet_repro import data
 from alexnet_repro.data import sources
@@ -98,6 +98,12 @@ def test_a_second_archive_behind_the_first_is_an_error(tmp_path, prepared, kind)
     assert "something follows its end mark" in prepared(both)
 
 
+def test_a_second_zip_behind_the_first_is_an_error(tmp_path, prepared):
+    whole = write(tmp_path / "a", FILES, "zip").read_bytes()
+    prepared(whole)
+    assert "it does not end with its table of contents" in prepared(whole * 2)
+
+
 def test_a_tar_without_its_end_mark_is_an_error(tmp_path, prepared):
     whole = write(tmp_path / "a", FILES, "tar").read_bytes()
     prepared(whole)
@@ -127,6 +133,18 @@ def test_a_zip_that_cannot_be_read_is_one_line(tmp_path, prepared, field, value,
     found = prepared(_entry(whole, field, value))
     assert found.startswith(f"{tmp_path}/source.archive")
     assert text in found
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_the_sum_of_a_zip_entry_is_compared(tmp_path, prepared, packed):
+    large = {"test/ant/0.png": noise(64, 64)}  # more than zipfile reads at least at a time
+    with zipfile.ZipFile(tmp_path / "a", "w", packed) as archive:
+        for name, content in {**FILES, **large}.items():
+            archive.writestr(name, content)
+    whole = (tmp_path / "a").read_bytes()
+    prepared(whole)
+    [crc] = struct.unpack_from("<H", whole, whole.index(b"PK\1\2") + 16)
+    assert "Bad CRC-32 for file 'test/ant/0.png'" in prepared(_entry(whole, 16, crc ^ 1))
 
 
 def test_the_encoding_of_a_zip_name_is_compared(tmp_path, prepared):

@@ -7,7 +7,7 @@ import pytest
 from alexnet_repro import cli, study
 from alexnet_repro.pages import ledger_tables, tables
 from alexnet_repro.spec import arithmetic
-from alexnet_repro.study import claims, verdicts
+from alexnet_repro.study import claims, experiments, verdicts
 from alexnet_repro.study.verdicts import Verdict
 
 # The errors that the paper prints, per cent, top-1 and top-5 (tables 1 and 2, §6).
@@ -130,6 +130,23 @@ def test_scoreboard_from_records(pooling_records, tmp_path):
     assert row["holm"] == pytest.approx(8 * row["p"])
     assert board.loc["c02-gain-top1", "holm"] == pytest.approx(0, abs=1e-12)
     assert board["holm"].notna().sum() == 2
+
+
+def test_a_ratio_is_judged_on_its_logarithms(ledger, make_record):
+    experiment = experiments.get("s31-relu-original")
+    epochs = {"relu": [1, 1, 1], "tanh": [4, 6, 9]}  # until a quarter of the images is wrong
+    runs = [
+        make_record(
+            experiment.name, arm, seed, config=experiment.config(arm), errors=[0.9] * n + [0.25]
+        )
+        for arm, found in epochs.items()
+        for seed, n in enumerate(found)
+    ]
+    found = study.verdict(ledger["c08-original"], runs)
+    # the geometric mean of 4, 6 and 9 is 6 (the other is 6.33); 4.303 ln 1.5 / sqrt(3) each way
+    wide = 1.5 ** (4.303 / 3**0.5)
+    assert (found.word, found.ours) == ("direction", pytest.approx(6))
+    assert (found.low, found.high) == pytest.approx((6 / wide, 6 * wide), rel=1e-3)
 
 
 def test_holm_is_over_the_primary_rows_alone(ledger):
