@@ -5,7 +5,7 @@ python tests/mutations.py [WORD ...] [--sample K --seed S] [--workers N]
 WORD: only mutations whose file, text or tests hold one of the words. --sample: K of them, drawn by
 the seed. Each worker (2) has its own copy of the checkout. First every test file that is named runs
 unchanged and must be green. Exits 1 if one was not, if no test noticed a mutation, or if the tests
-did not end. Not collected by pytest. All of them: about half an hour on two cores.
+did not end. Not collected by pytest. All of them: about half an hour on two idle cores.
 """
 
 from __future__ import annotations

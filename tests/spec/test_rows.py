@@ -193,6 +193,18 @@ def test_a_net_without_decays_of_its_own_is_refused():
         spec.get("18pct-plain").decays()
 
 
+def test_the_norms_of_the_cifar_nets():
+    # layers-18pct.cfg: type=rnorm, size=3; layer-params-18pct.cfg: scale=0.00005, pow=.75; the code
+    # divides the scale by the places of the window and adds the sum to 1
+    norms = [r for r in spec.get("18pct").layers if "norm" in r.kind]
+    assert [(r.name, r.kind, r.size) for r in norms] == [
+        ("norm1", "mapnorm", 3), ("norm2", "mapnorm", 3),
+    ]  # fmt: skip
+    assert {(r.alpha, r.beta, r.k, r.alpha_over_n) for r in norms} == {(0.00005, 0.75, 1, True)}
+    for name in ("18pct-plain", "19pct", "80sec", "conv-local-13pct"):
+        assert not [r for r in spec.get(name).layers if "norm" in r.kind]
+
+
 def test_the_second_11pct_row_by_row():
     found = spec.get("conv-local-11pct-v2").layers
     order = "conv1 relu1 pool1 norm1 conv2 relu2 norm2 pool2 local3 relu3 local4 relu4 fc10"
