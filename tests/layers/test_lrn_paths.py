@@ -165,6 +165,14 @@ def test_a_damaged_kernel_is_built_again(monkeypatch, tmp_path):
     assert native._load(source).norm_forward
 
 
+@pytest.mark.usefixtures("compiler")
+def test_a_changed_source_is_compiled_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for answer in (1, 2):
+        (tmp_path / "some.cpp").write_text(f'extern "C" int answer() {{ return {answer}; }}\n')
+        assert native._load(tmp_path / "some.cpp").answer() == answer
+
+
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
 def test_without_a_c_compiler_the_eager_path_goes_on_with_one_line(compiler, monkeypatch, caplog):
     monkeypatch.setenv("CXX", compiler)
