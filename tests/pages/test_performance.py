@@ -135,6 +135,21 @@ def test_with_one_the_hours_the_limits_and_the_cost_of_the_norms_are_worked_out(
     assert ">nan<" not in text
 
 
+def test_input_and_builds_of_the_book_by_hand(tmp_path):
+    origin = performance.load("input")["provenance"]
+    inputs = [{"net": "x", "threads": 2, "images a second alone": 1234.4, "quartiles": [0.1, 0.3],
+               "share of an epoch": 0.25, "shares": [0.1, 0.25, 0.3]}]  # fmt: skip
+    took = {"cold": [31.0, 29.0, 30.0], "warm": [61.0], "half": [45.0]}
+    builds = [{"what": w, "seconds": s, "ship": 60, "stretch": 30} for w, s in took.items()]
+    for name, rows in (("input", inputs), ("report", builds)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"rows": rows, "provenance": origin}))
+    [row] = performance.input_share(tmp_path).to_numpy().tolist()
+    assert row == ["x", 2, "1,234", "25.0 (10.0 to 30.0)", 3]
+    found = performance.report(tmp_path)
+    assert found["seconds"].tolist()[0] == "30.0 (29.0 to 31.0)"
+    assert [r.split()[-1] for r in found["result"]] == ["stretch", "missed", "ship"]
+
+
 def test_a_missing_record_names_the_command(tmp_path):
     with pytest.raises(records.RecordError, match="make it with `make bench`"):
         performance.load("lrn", tmp_path)
