@@ -1,4 +1,4 @@
-"""The project as a whole: sections, names in prose, guesses and deviations, notebooks, mutations."""
+"""The project keeps its own rules: section map, guesses, notebooks, what git ignores, mutations."""
 
 import ast
 import dataclasses
