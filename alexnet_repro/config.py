@@ -11,6 +11,7 @@ from alexnet_repro.errors import InputError, nearest
 # Keys that say where a run computes, not what: two records may differ in them and still agree but
 # for rounding. Nothing is drawn on a device (augment.seen.stream).
 EXECUTION_KEYS = ("step", "device", "threads")
+YES_NO = ("", "yes", "no")  # of a choice that is the net's own where it is empty
 
 
 def _key(
@@ -87,6 +88,53 @@ class RunConfig:
     train_eval_images: int = _key(
         0, "first n training images scored after each epoch; 0: all", "images", low=0
     )
+    train_images: int = _key(
+        0,
+        "a subset of so many training images, drawn by the seed without replacement; a smaller one "
+        "is a part of a larger one; mean, deviation and colours stay those of the whole set; 0: all",
+        "images",
+        low=0,
+    )
+    scored_split: str = _key(
+        "test",
+        "what the trained net is scored on: the test split (val where a set has no other), or val, "
+        "for pilots and sweeps that must leave the test images alone",
+        choices=("test", "val"),
+    )
+    replica: int = _key(
+        0, "another initialisation, order and crops on the seed's own subset", "runs", low=0
+    )
+    init_scale: str = _key(
+        "printed",
+        "§5 deviations as they stand, or times sqrt(fan-in in the paper's net / fan-in here)",
+        choices=("printed", "fan-in"),
+    )
+    init_std_middle: str = _key(
+        "",
+        "§5 deviation in conv3 to conv5: 0.01 as printed, 0.03 as coded; empty: the net's rows",
+        choices=("", "0.01", "0.03"),
+    )
+    init_bias: float = _key(1.0, "§5 initial biases over the printed ones", low=0)
+    dropout: float = _key(
+        -1.0, "§4.2 probability of a zero, 0: no dropout; -1: the net's own", "probability", low=-1
+    )
+    lrn: str = _key(
+        "net",
+        "§3.3 the net's own, with the printed constants, none, or k alone (alpha 0)",
+        choices=("net", "printed", "none", "k-only"),
+    )
+    lrn_alpha_over_n: str = _key(
+        "", "§3.3 alpha divided by n, as the original has it; empty: the net's own", choices=YES_NO
+    )
+    lrn_per_column: str = _key(
+        "", "§3.3 normalised within each column, as coded; empty: the net's own", choices=YES_NO
+    )
+    relu_after_pool1: str = _key(
+        "", "§3.3 conv, norm, pool, ReLU, as coded; empty: the net's own", choices=YES_NO
+    )
+    within_map_norm: str = _key(
+        "", "the original's second norm before pool2; empty: the net's own", choices=YES_NO
+    )
     precision: str = _key(
         "fp32",
         "bf16 means autocast; tf32: 32-bit numbers, products of 10 bits, CUDA only",
@@ -110,6 +158,22 @@ class RunConfig:
             raise InputError(
                 f"decay 'layers' takes each layer's own, so weight_decay must be 0, got "
                 f"{self.weight_decay}"
+            )
+        if self.dropout != -1 and not 0 <= self.dropout < 1:
+            raise InputError(
+                f"dropout wants a probability with 0 <= p < 1, or -1 for the net's own, "
+                f"got {self.dropout:g}"
+            )
+        own = (self.init_scale, self.init_std_middle, self.init_bias)
+        if self.init == "modern" and own != ("printed", "", 1):
+            raise InputError(
+                f"init 'modern' has deviations and biases of its own: init_scale 'printed', "
+                f"init_std_middle '' and init_bias 1 go with it, got {own[0]!r}, {own[1]!r} and "
+                f"{own[2]:g}"
+            )
+        if self.init == "paper" and self.init_std_middle == "0.03":
+            raise InputError(
+                "init 'paper' has 0.01 everywhere; init_std_middle '0.03' wants init 'original'"
             )
         if self.precision == "tf32" and not self.device.startswith("cuda"):
             raise InputError(f"precision 'tf32' wants a CUDA device, got device {self.device!r}")

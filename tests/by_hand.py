@@ -22,6 +22,24 @@ PARAMETERS = {
     "conv-local-13pct": 1_116_490, "conv-local-11pct": 1_116_490, "conv-local-11pct-v2": 2_112_970,
     # conv1 1,824 + 14,448 + 27,712 + 18,496 + conv5 13,872 + fc 110,848 + 65,792 + 2,570
     "mini-alexnet": 255_562, "mini-alexnet-nonoverlap": 255_562, "mini-alexnet-no-dropout": 255_562,
+    # conv1 1,824 + 14,448 + 27,712 + 18,496 + conv5 13,872 + fc 221,696 + 262,656 + 5,130
+    "matched": 565_834, "matched-nonoverlap": 565_834,
+    # 1,824 / 2 = 912 + 3,624 + 6,944 + 4,640 + 3,480 + 55,552 + 65,792 + 2,570
+    "matched-half": 143_514,
+    # 3,648 + 57,696 + 110,720 + 73,856 + 55,392 + 885,760 + 1,049,600 + 10,250
+    "matched-double": 2_246_922,
+    # 1,216 + 6,432 + 13,872 + 10,416 + 6,944 + 147,968 + 262,656 + 5,130
+    "matched-narrow": 454_634,
+    # 912 + 7,224 + 6,944 + 9,248 + conv5 9 * 32 * 48 + 48 = 13,872, and fc as matched
+    "matched-one-column": 912 + 7_224 + 6_944 + 9_248 + 13_872 + 489_482,
+    # conv2, conv4 and conv5 read the other half too
+    "matched-ungrouped": 565_834 + 25 * 12 * 48 + 9 * 32 * 64 + 9 * 32 * 48,
+    # less conv2; conv3 sees 24 maps, not 48
+    "matched-without-conv2": 565_834 - 14_448 - 9 * 24 * 64,
+    # less conv3; conv4 sees 48 maps, not 32
+    "matched-without-conv3": 565_834 - 27_712 + 9 * 16 * 64,
+    "matched-without-conv4": 565_834 - 18_496,
+    "matched-tiny": 565_834 + 10 * 513,
 }  # fmt: skip
 PEERS = {
     "paper": ALEXNET, "torchvision": 61_100_840, "caffe-alexnet": ALEXNET, "caffenet": ALEXNET,

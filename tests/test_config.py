@@ -11,6 +11,7 @@ import pytest
 
 from alexnet_repro.augment import seen
 from alexnet_repro.config import RunConfig
+from alexnet_repro.spec import choices
 from alexnet_repro.training import loop
 
 
@@ -51,6 +52,13 @@ def test_an_unknown_key_near_to_none_lists_them_all():
         ("crop", -1, "'crop' wants at least 0, got -1"),
         ("lr", -0.1, "'lr' wants at least 0, got -0.1"),
         ("lr", math.nan, "'lr' wants at least 0, got nan"),
+        ("scored_split", "train", "'scored_split' wants one of test, val, got 'train'"),
+        ("replica", -1, "'replica' wants at least 0, got -1"),
+        ("lrn_per_column", True, "'lrn_per_column' wants str, got True (bool)"),
+        ("lrn", "off", "'lrn' wants one of net, printed, none, k-only, got 'off'"),
+        ("within_map_norm", "maybe", "'within_map_norm' wants one of , yes, no, got 'maybe'"),
+        ("init_bias", -0.1, "'init_bias' wants at least 0, got -0.1"),
+        ("dropout", math.nan, "'dropout' wants at least -1, got nan"),
     ],
 )
 def test_a_wrong_value_is_refused(key, value, text):
@@ -64,6 +72,27 @@ def test_tf32_is_refused_where_it_does_not_exist():
     assert RunConfig(precision="tf32", device="cuda:0").precision == "tf32"
     with pytest.raises(ValueError, match="'tf32' wants a CUDA device, got device 'cpu'"):
         RunConfig(precision="tf32")
+
+
+@pytest.mark.parametrize("p", [-0.5, 1, 1.5, math.inf])
+def test_dropout_is_a_probability_below_one(p):
+    with pytest.raises(ValueError, match=f"0 <= p < 1, or -1 for the net's own, got {p:g}"):
+        RunConfig(dropout=p)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"init_scale": "fan-in"}, {"init_std_middle": "0.01"}, {"init_bias": 0.0}], ids=str
+)
+def test_todays_start_has_its_own_deviations_and_biases(changes):
+    assert RunConfig(init="original", **changes)
+    with pytest.raises(ValueError, match="init 'modern' has deviations and biases of its own"):
+        RunConfig(init="modern", **changes)
+
+
+def test_a_start_of_001_everywhere_has_no_003():
+    assert RunConfig(init="paper", init_std_middle="0.01")
+    with pytest.raises(ValueError, match="init_std_middle '0.03' wants init 'original'"):
+        RunConfig(init="paper", init_std_middle="0.03")
 
 
 def test_values_become_the_type_of_their_key():
@@ -101,7 +130,7 @@ def test_the_papers_constants_are_the_defaults():
 def test_every_key_is_read_by_the_training():
     """A key that nothing reads would stand in every record and mean nothing."""
     read = set()
-    for module in (loop, seen):
+    for module in (loop, seen, choices):
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Attribute) and "config" in (
                 getattr(node.value, "id", ""), getattr(node.value, "attr", "")
@@ -115,4 +144,4 @@ def test_every_key_is_read_by_the_training():
     ids=lambda f: f.name,
 )  # fmt: skip
 def test_every_count_says_of_what(field):
-    assert field.metadata["unit"] in ("images", "pixels", "epochs", "threads")
+    assert field.metadata["unit"] in ("images", "pixels", "epochs", "threads", "runs")

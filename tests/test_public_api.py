@@ -14,7 +14,7 @@ FACES: dict[str, dict[str, str | None]] = {
     "spec": {
         "NETWORKS": None,
         "Layer": "name, kind, out=0, size=1, stride=1, padding=0, groups=1, std=0.01, bias=0.0, "
-        "ceil=True, alpha=0.0001, beta=0.75, k=2.0, alpha_over_n=False, inverted=False, decay=None",
+        "ceil=True, alpha=0.0001, beta=0.75, k=2.0, alpha_over_n=False, inverted=False, decay=None, p=0.5",
         "Spec": "name, source, layers, input_size=224, *, columns=1, scaled=False, "
         "nonlinearity='relu', in_channels=3",
         "get": "name",
@@ -39,8 +39,9 @@ FACES: dict[str, dict[str, str | None]] = {
         "PaperNet": None,
         "activations": "net, images, names=None",
         "alexnet": "reading='paper', *, num_classes=1000, generator=None",
-        "build": "spec, *, nonlinearity=None, num_classes=None, init='original', generator=None",
-        "initialise": "net, reading, generator=None",
+        "build": "spec, *, nonlinearity=None, num_classes=None, init='original', generator=None, "
+        "init_scale='printed', init_bias=1.0",
+        "initialise": "net, reading, generator=None, *, scale='printed', bias_factor=1.0",
     },
     "augment": {
         "Draws": "top, left, flip",

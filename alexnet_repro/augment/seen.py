@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,16 +17,34 @@ from alexnet_repro.augment import colour, cropping, on_cpu, on_device
 from alexnet_repro.augment.view import View
 from alexnet_repro.config import RunConfig
 from alexnet_repro.data import DataSet
+from alexnet_repro.errors import InputError
 
 
-def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
-    """A generator that depends on seed, purpose and epoch alone, on the CPU on every machine.
+def stream(seed: int, purpose: str, epoch: int = 0, replica: int = 0) -> torch.Generator:
+    """A generator that depends on these alone, on the CPU on every machine.
 
     Arms with the same seed see the same order and the same crops, and a resumed run draws what an
     unbroken one would have drawn, with no generator state to save.
     """
-    digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
+    words = f"{seed}/{purpose}/{epoch}" + (f"/{replica}" if replica else "")
+    digest = hashlib.sha256(words.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def subset(training: DataSet, n: int, seed: int) -> DataSet:
+    """n of the training images, drawn without replacement, in the order drawn; 0: all, as stored.
+
+    The mean image, the deviation and the sum stay those of the whole set; replicas of a seed have
+    the same images. Raises ValueError for more images than there are.
+    """
+    if n > len(training):
+        raise InputError(
+            f"train_images is {n}, {training.name} has {len(training)} training images"
+        )
+    if not n:
+        return training
+    drawn = torch.randperm(len(training), generator=stream(seed, "subset"))[:n].numpy()
+    return replace(training, images=training.images[drawn], labels=training.labels[drawn])
 
 
 def batches(
@@ -44,9 +63,10 @@ def batches(
     be smaller. components: of the colour noise, if there is any. held: all training images on the
     device, if they lie there.
     """
-    order = torch.randperm(count, generator=stream(seed, "order", epoch))
-    crops, colours = stream(seed, "crops", epoch), stream(seed, "colours", epoch)
-    for index in order.split(config.batch):
+    order, crops, colours = (
+        stream(seed, purpose, epoch, config.replica) for purpose in ("order", "crops", "colours")
+    )
+    for index in torch.randperm(count, generator=order).split(config.batch):
         labels = torch.from_numpy(training.labels[index.numpy()]).to(view.device)
         if held is not None:
             images, index_there = held, index

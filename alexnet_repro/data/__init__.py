@@ -4,6 +4,7 @@ prepared     load: one split of a prepared set; finish: the sums and the mean of
 dataset      DataSet, MeanImage: what one split is
 sets         the sets that the study names, with their counts and sums
 embedded     the small synthetic set that needs no file
+views        named parts of a prepared set, cut when they are opened
 stored       the files of a prepared set, verified when it is opened
 arrays       sums, means and deviations of arrays of images
 placing      a new set comes to its place whole, the old one goes after it

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_repro import paths
-from alexnet_repro.data import placing, sets, stored
+from alexnet_repro.data import placing, sets, stored, views
 from alexnet_repro.data.archives import shown
 from alexnet_repro.data.arrays import array_sha256, mean_and_std
 from alexnet_repro.data.dataset import DataSet, MeanImage
@@ -30,9 +30,9 @@ def default_root() -> Path:
 
 
 def load(name: str, split: str, root: Path | str | None = None) -> DataSet:
-    """Open one split of a prepared set, every byte of it verified, or generate the embedded one.
+    """Open one split of a prepared set, every byte of it verified, or of a view of one (views).
 
-    Raises FileNotFoundError with the command that prepares a missing set, ValueError for a split
+    The embedded set is generated. Raises FileNotFoundError with the command that prepares a missing set, ValueError for a split
     that the set does not have, for a folder of another format and for files that are not those
     that were prepared.
     """
@@ -40,6 +40,8 @@ def load(name: str, split: str, root: Path | str | None = None) -> DataSet:
         from alexnet_repro.data import embedded
 
         return embedded.generate(split)
+    if name in views.VIEWS:
+        return views.cut(name, split, _open(views.VIEWS[name].of, root))
     found = _open(name, root)
     images, labels, digest = found.split(split)
     mean, std = found.mean_and_std()
@@ -51,7 +53,7 @@ def scored_split(name: str, root: Path | str | None = None) -> str:
 
     (§2: ILSVRC-2012 and Tiny ImageNet have none.)
     """
-    if name == "embedded":
+    if name == "embedded" or name in views.VIEWS:
         return "test"
     splits = _open(name, root).meta["splits"]
     for split in ("test", "val"):
@@ -103,6 +105,11 @@ def finish(folder: Path, target: Path, classes: list[str], source: str, skipped:
 
 def _check_known(name: str, classes: list[str], splits: dict[str, dict[str, int | str]]) -> None:
     """Raise unless a set under a name of `sets.KNOWN` holds what that set holds."""
+    if name in views.VIEWS:
+        raise InputError(
+            f"{name} is cut from {views.VIEWS[name].of} when it is opened; prepare that, "
+            f"or take another name"
+        )
     if name not in sets.KNOWN:
         return
     known = sets.KNOWN[name]

@@ -28,8 +28,18 @@ KNOWN: dict[str, KnownSet] = {
             "test": "e895b8e85e3b17146ad90af45c196010154bad54b450f4ffa861e3feba39904a",
         },
     ),
+    "cifar10-matched": KnownSet(  # a view of cifar10-jpeg
+        10,
+        {"train": 20_000, "val": 10_000, "test": 30_000},
+        {
+            "train": "30c897a2fc796cf6d5dbb93590ca2b33fefc1fe101fcd8b689309f2b920a1d5d",
+            "val": "7ae3e9e6b8a23115af09968512949206d5feff8734faf1099f0a460a1142df2e",
+            "test": "82f2d90da187015863dc525a46aeb16cc58e346279346f9e64d2547de4759e21",
+        },
+    ),
     "cifar10": KnownSet(10, {"train": 50_000, "test": 10_000}),
     "tiny-imagenet-100": KnownSet(100, {"train": 50_000, "val": 5_000}),
+    "tiny-20": KnownSet(20, {"train": 8_000, "test": 3_000}),  # a view of tiny-imagenet-100
     "tiny-imagenet-200": KnownSet(200, {"train": 100_000, "val": 10_000}),
     "ilsvrc-2010": KnownSet(1000, {"train": 1_261_406, "val": 50_000, "test": 150_000}),
     "ilsvrc-2012": KnownSet(1000, {"train": 1_281_167, "val": 50_000}),
@@ -46,6 +56,11 @@ def of_the_paper(claim_id: str) -> tuple[str, ...]:
     return _OF_CLAIM.get(claim_id.split("-")[0], _IMAGENET)
 
 
-def scored(known: KnownSet) -> int:
-    """Images that a run on the set is scored on: its test split, or val where it has none."""
+def scored(known: KnownSet, split: str = "test") -> int:
+    """Images that a run on the set is scored on: its test split, or val where it has none.
+
+    split: the configuration's scored_split; "val" is val alone, 0 where there is none.
+    """
+    if split == "val":
+        return known.images.get("val", 0)
     return known.images.get("test", known.images.get("val", 0))

@@ -85,11 +85,13 @@ def build(
     num_classes: int | None = None,
     init: str = "original",
     generator: torch.Generator | None = None,
+    init_scale: str = "printed",
+    init_bias: float = 1.0,
 ) -> PaperNet:
     """§3.5 The module that a spec (or the name of one) describes, initialised (§5).
 
-    num_classes: in place of the spec's; net.spec then says so too. Every shape and count equals
-    that of trace(net.spec). Raises ValueError for an unknown name and for num_classes < 1.
+    num_classes: in place of the spec's; net.spec then says so too. init, init_scale and init_bias:
+    see initialise. Every shape and count equals that of trace(net.spec). Raises ValueError for an unknown name and for num_classes < 1.
     """
     if isinstance(spec, str):
         spec = specs.get(spec)
@@ -109,7 +111,7 @@ def build(
             raise InputError(f"{spec.name}: a layer cannot be called {layer.name!r}; rename it")
         net.add_module(layer.name, _module(layer, shape, out_shape, nonlinearity))
         shape = out_shape
-    initialise(net, init, generator)
+    initialise(net, init, generator, scale=init_scale, bias_factor=init_bias)
     return net
 
 
@@ -144,7 +146,7 @@ def _module(
             # without padding, torch divides by the pixels inside the map, as the original does
             return nn.AvgPool2d(layer.size, layer.stride, ceil_mode=layer.ceil)
         case "dropout":
-            return nn.Dropout() if layer.inverted else PaperDropout()
+            return nn.Dropout(layer.p) if layer.inverted else PaperDropout(layer.p)
     raise AssertionError(f"rows.READS has kind {layer.kind!r}, build has not")
 
 

@@ -4,6 +4,7 @@ rows         what a row is: Layer, Spec
 networks     the nets of the paper and of its ablations; cifar_networks: those of CIFAR-10
 shapes       trace: sizes, counts, receptive fields, layer by layer
 arithmetic   the figures of the paper that follow from a net
+choices      each choice between the paper and the original code, made by one function
 regime       how near a setting is to the paper's: images, updates, decay, deviations
 traffic      §3.2 what two columns send each other
 peers        nets of others that are called AlexNet

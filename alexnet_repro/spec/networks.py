@@ -91,7 +91,7 @@ def _leave_out(rows: tuple[Layer, ...], *kinds: str) -> tuple[Layer, ...]:
     return tuple(r for r in rows if r.kind not in kinds)
 
 
-def _without_conv(number: int) -> tuple[Layer, ...]:
+def _without_conv(number: int, net: tuple[Layer, ...] | None = None) -> tuple[Layer, ...]:
     """§7 The net without one convolution, its nonlinearity and its normalisation.
 
     G3: the paper does not say what became of the rest. Here all pooling stays, so that the maps
@@ -100,7 +100,7 @@ def _without_conv(number: int) -> tuple[Layer, ...]:
     """
     gone = {f"{kind}{number}" for kind in ("conv", "relu", "norm")}
     changes: dict[int, dict[str, Any]] = {1: {"stride": 4, "groups": 1}, 3: {"groups": 1}}
-    rows = tuple(r for r in _alexnet() if r.name not in gone)
+    rows = tuple(r for r in net or _alexnet() if r.name not in gone)
     return _changed(rows, **{f"conv{number + 1}": changes.get(number, {})})
 
 
@@ -116,6 +116,50 @@ def _mini(z: int) -> tuple[Layer, ...]:
         conv1={"size": 5, "stride": 1, "padding": 2},
         fc6={"out": 256}, fc7={"out": 256}, fc8={"out": 10},
     )  # fmt: skip
+
+
+MATCHED = (24, 48, 64, 64, 48)
+
+
+def _matched(
+    widths=MATCHED, units: int = 512, groups: int = 2, z: int = 3, **conv1: int
+) -> tuple[Layer, ...]:
+    """D1: the paper's order of layers for 28x28 crops of 32x32 images, where the crop is 7/8 too.
+
+    Wide enough for 57 parameters to each of 10,000 training images; the paper has 48. conv1 as in
+    _mini. 28-14-7-3 under z = 3 (sizes rounded up) and z = 2 alike.
+    """
+    return _changed(
+        _alexnet(widths=widths, groups=groups, z=z),
+        conv1={"size": 5, "stride": 1, "padding": 2, **conv1},
+        fc6={"out": units}, fc7={"out": units}, fc8={"out": 10},
+    )  # fmt: skip
+
+
+def _matched_nets() -> list[Spec]:
+    """The nets of the matched regime, each apart from `matched` by one thing (D1)."""
+    nets: dict[str, tuple[Layer, ...]] = {
+        "": _matched(),
+        "-half": _matched((12, 24, 32, 32, 24), 256),
+        "-double": _matched((48, 96, 128, 128, 96), 1024),
+        "-narrow": _matched((16, 32, 48, 48, 32)),
+        # as alexnet-one-gpu: half the kernels in one column, but conv5 and what follows it whole
+        "-one-column": _matched((12, 24, 32, 32, 48), groups=1),
+        "-ungrouped": _matched(groups=1),
+        "-nonoverlap": _matched(z=2),
+        **{f"-without-conv{i}": _without_conv(i, _matched()) for i in (2, 3, 4)},
+    }
+    one = ("-one-column", "-ungrouped")
+    found = [
+        Spec(
+            f"matched{name}", "scaled from §3.5 (D1)", rows, 28,
+            columns=1 if name in one else 2, scaled=True,
+        )
+        for name, rows in nets.items()
+    ]  # fmt: skip
+    # 56-pixel crops of 64x64 images; conv1 takes every other place, so that all else is `matched`
+    tiny = _changed(_matched(stride=2, padding=1), fc8={"out": 20})
+    return [*found, Spec("matched-tiny", "scaled from §3.5 (D1)", tiny, 56, columns=2, scaled=True)]
 
 
 def _networks() -> dict[str, Spec]:
@@ -153,6 +197,7 @@ def _networks() -> dict[str, Spec]:
             "mini-alexnet-no-dropout", "scaled from §4.2 (D1)", _leave_out(_mini(3), "dropout"),
             24, columns=2, scaled=True,
         ),
+        *_matched_nets(),
     ]  # fmt: skip
     return {s.name: s for s in nets}
 

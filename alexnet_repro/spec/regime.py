@@ -133,6 +133,24 @@ def fan_in(spec: Spec) -> dict[str, int]:
     return dict(zip(rows["layer"], (rows["weights"] // rows["biases"]).tolist(), strict=True))
 
 
+def growth(spec: Spec, reference: str = "alexnet") -> dict[str, float]:
+    """§5 sqrt(fan-in in the reference net / fan-in here), by layer name.
+
+    What a deviation is multiplied by so that the layer's responses to inputs of the same size start
+    as large as there. Raises ValueError for a layer that the reference does not have.
+    """
+    wide = fan_in(networks.get(reference))
+    found = {}
+    for name, narrow in fan_in(spec).items():
+        if name not in wide:
+            raise InputError(
+                f"{spec.name} has a layer {name!r} that {reference} has not; "
+                f"it has {', '.join(wide)}"
+            )
+        found[name] = math.sqrt(wide[name] / narrow)
+    return found
+
+
 def start(spec: Spec, *, reading: str = "original", reference: str = "alexnet") -> dict[str, float]:
     """§5 The paper's initial deviations for a narrower net: sigma sqrt(fan-in there / fan-in here).
 
@@ -144,17 +162,8 @@ def start(spec: Spec, *, reading: str = "original", reference: str = "alexnet") 
     if reading not in ("paper", "original"):
         raise InputError(f"start wants reading 'paper' or 'original', got {reading!r}")
     there = networks.get(reference)
-    wide = fan_in(there)
     sigma = {r.name: r.std if reading == "original" else PRINTED_STD for r in there.layers}
-    found = {}
-    for name, narrow in fan_in(spec).items():
-        if name not in wide:
-            raise InputError(
-                f"{spec.name} has a layer {name!r} that {reference} has not; "
-                f"it has {', '.join(wide)}"
-            )
-        found[name] = sigma[name] * math.sqrt(wide[name] / narrow)
-    return found
+    return {name: sigma[name] * factor for name, factor in growth(spec, reference).items()}
 
 
 def starts(

@@ -26,7 +26,7 @@ READS: dict[str, tuple[str, ...]] = {
     "mapnorm": _NORM,
     "maxpool": ("size", "stride", "ceil"),
     "avgpool": ("size", "stride", "ceil"),
-    "dropout": ("inverted",),
+    "dropout": ("inverted", "p"),
 }
 _LOWEST = {"out": 1, "size": 1, "stride": 1, "groups": 1, "padding": 0, "std": 0, "decay": 0}
 
@@ -55,6 +55,7 @@ class Layer:
     alpha_over_n: bool = False  # the original divides alpha by the number of places in the window
     inverted: bool = False  # dropout as torch and Caffe have it: rescaled in training, not at test
     decay: float | None = None  # §5 weight decay of this layer; None where no configuration is told
+    p: float = 0.5  # §4.2 probability that dropout sets an output to zero
 
     def __post_init__(self) -> None:
         who = f"layer {self.name!r}"
@@ -96,6 +97,8 @@ def _problem(name: str, value: Any, kind: type) -> str:
     fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if name == "k":
         return "" if fits and value > 0 else "k a number > 0"
+    if name == "p":
+        return "" if fits and 0 <= value < 1 else "p a number with 0 <= p < 1"
     above = f" >= {low}" if name in _LOWEST else ""
     return "" if fits and value >= low else f"{name} a finite number{above}"
 

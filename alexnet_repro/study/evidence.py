@@ -182,9 +182,11 @@ def _images(mine: Sequence[RunRecord]) -> str:
         known = sets.KNOWN[record.config["data"]]
         held_out = record.config.get("validation_images", 0)
         trained = record.metrics["train_images"] + held_out
+        drawn = record.config.get("train_images", 0) or known.images["train"]
+        scored = sets.scored(known, record.config.get("scored_split", "test"))
         for split, have, want in (
-            ("scored", record.metrics["test_images"], sets.scored(known)),
-            ("training", trained, known.images["train"]),
+            ("scored", record.metrics["test_images"], scored),
+            ("training", trained, drawn),
         ):
             if have != want:
                 return f"{_name(record)} has {have:,} {split} images, the set {want:,}"

@@ -17,7 +17,7 @@ from alexnet_repro.augment.seen import stream
 from alexnet_repro.config import RunConfig
 from alexnet_repro.layers import PaperDropout
 from alexnet_repro.model import PaperNet
-from alexnet_repro.training import checkpoints
+from alexnet_repro.training import checkpoints, measures
 from alexnet_repro.training.diagnose import StuckWarning
 from alexnet_repro.training.history import History
 from alexnet_repro.training.memory import keep_memory
@@ -125,7 +125,7 @@ def _epoch(run: Run, epoch: int, quiet: bool = True) -> bool:
     """One pass over the training split in a fresh order; False if the loss stopped being finite."""
     config, net, seed = run.config, run.net, run.seed
     net.train()
-    masks = stream(seed, "dropout", epoch)
+    masks = stream(seed, "dropout", epoch, config.replica)
     for module in net.modules():
         if isinstance(module, PaperDropout):
             module.generator = masks
@@ -154,10 +154,14 @@ def _final_scores(run: Run, result: Result) -> None:
     """§6 The metrics: all training images, all test images, and ten crops where it saw crops."""
     last, final = _score(run, run.training, limit=run.count), _score(run, run.test)
     at = result.curve[-1]
-    result.curve.append(_row(at["step"], at["epoch"], "test", final, 0))
+    split = "val" if run.config.scored_split == "val" else "test"
+    result.curve.append(_row(at["step"], at["epoch"], split, final, 0))
     found = {**_named("train_", last), **_named("", final)}
     if run.config.crop:
-        found |= _named("ten_crop_", _score(run, run.test, views=10))
+        ten = _score(run, run.test, views=10)
+        found |= _named("ten_crop_", ten)
+        found |= {name: ten[name] for name in ten if name.startswith("views")}
+    found |= measures.bite_of_norm1(run.net, run.test, run.view)
     result.metrics = {
         # a loss that is not finite, now or in training
         "diverged": result.metrics.get("diverged", False) or None in found.values(),

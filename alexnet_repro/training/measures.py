@@ -13,19 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from alexnet_repro.augment import View
+from alexnet_repro.augment.cropping import center_crop
+from alexnet_repro.data import DataSet
 from alexnet_repro.errors import InputError
 from alexnet_repro.layers import LocalResponseNorm
 from alexnet_repro.model import PaperNet, activations
 from alexnet_repro.model.paper_net import evaluating
-from alexnet_repro.training.scoring import topk_error
+from alexnet_repro.spec import shapes
+from alexnet_repro.training.scoring import VIEWS, topk_error
 
-# §4.1 which of the views of augment.ten_crop make an average of so many
-VIEWS: dict[int, tuple[int, ...]] = {
-    1: (4,),  # the centre
-    2: (4, 9),  # and its mirror
-    5: (0, 1, 2, 3, 4),  # corners and centre
-    10: tuple(range(10)),
-}
+BITTEN = 500, 1 << 25  # of these images at most, and of so many activities (134 MB)
 
 
 @torch.no_grad()
@@ -49,6 +47,22 @@ def lrn_bite(net: PaperNet, images: Tensor, layer: str) -> dict[str, float]:
         before = activations(net, images, names[at - 1 : at])[names[at - 1]] if at else images
     bite = _alpha(norm) * _energy(before.float(), norm) / norm.k
     return {"median": _median(bite), "mean": bite.mean(dtype=torch.float64).item()}
+
+
+def bite_of_norm1(net: PaperNet, data: DataSet, view: View) -> dict[str, float]:
+    """§3.3 lrn_bite_norm1: the median bite of the first normalisation on a split's first images.
+
+    Of 500 centre crops, or as many as BITTEN allows where the maps are large. Empty for a net
+    without a local response normalisation called norm1, and for one whose activities are not finite.
+    """
+    if not isinstance(getattr(net, "norm1", None), LocalResponseNorm):
+        return {}
+    side = view.crop
+    table = shapes.trace(net.spec, side).set_index("layer")
+    n = min(BITTEN[0], max(1, BITTEN[1] // math.prod(table.loc["norm1", "shape"])))
+    images = view(center_crop(torch.from_numpy(data.images[:n].copy()), side))
+    median = lrn_bite(net, images, "norm1")["median"]
+    return {"lrn_bite_norm1": median} if math.isfinite(median) else {}
 
 
 def _alpha(norm: LocalResponseNorm) -> float:

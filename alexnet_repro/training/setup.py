@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from alexnet_repro import augment, data, model
-from alexnet_repro.augment import View, on_device
+from alexnet_repro import augment, data, model, spec
+from alexnet_repro.augment import View, on_device, seen
 from alexnet_repro.augment.seen import stream
 from alexnet_repro.config import RunConfig
 from alexnet_repro.data import prepared
 from alexnet_repro.errors import InputError
+from alexnet_repro.spec import choices
 from alexnet_repro.training.diagnose import StuckWatch
 from alexnet_repro.training.optim import PaperSGD, Plateau, parameter_groups
 from alexnet_repro.training.steps import Loss, loss_of, set_tf32
@@ -66,7 +67,10 @@ def set_up(config: RunConfig, seed: int, data_root: Path | str | None = None) ->
     """
     _set_arithmetic(config)
     training = data.load(config.data, "train", data_root)
-    test = data.load(config.data, prepared.scored_split(config.data, data_root), data_root)
+    split = config.scored_split
+    if split == "test":  # val where a set has no other
+        split = prepared.scored_split(config.data, data_root)
+    test = data.load(config.data, split, data_root)
     return of_data(config, seed, training, test)
 
 
@@ -76,7 +80,11 @@ def _set_arithmetic(config: RunConfig) -> None:
 
 
 def of_data(config: RunConfig, seed: int, training: data.DataSet, test: data.DataSet) -> Run:
-    """`set_up` on images that are loaded already; config.data is not looked at."""
+    """`set_up` on images that are loaded already; config.data is not looked at.
+
+    training: all of the split, of which train_images may draw some.
+    """
+    pool, training = training, seen.subset(training, config.train_images, seed)
     if config.validation_images >= len(training):
         raise InputError(
             f"validation_images is {config.validation_images} of {len(training)} training images"
@@ -86,11 +94,13 @@ def of_data(config: RunConfig, seed: int, training: data.DataSet, test: data.Dat
         mean_part=config.mean_part,
     )  # fmt: skip
     net = model.build(
-        config.net,
+        choices.apply(spec.get(config.net), config.to_dict()),
         nonlinearity=config.nonlinearity,
         num_classes=len(training.classes),
         init=config.init,
-        generator=stream(seed, "weights"),
+        generator=stream(seed, "weights", replica=config.replica),
+        init_scale=config.init_scale,
+        init_bias=config.init_bias,
     )
     net.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Run(
@@ -99,7 +109,7 @@ def of_data(config: RunConfig, seed: int, training: data.DataSet, test: data.Dat
         training=training,
         test=test,
         view=view,
-        components=_colours(config, training),
+        components=_colours(config, pool),
         held=on_device.hold(training.images, view.device),
         net=net,
         loss_of=loss_of(net, config.step),

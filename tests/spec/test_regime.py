@@ -143,6 +143,11 @@ def test_the_last_layer_has_the_classes_of_the_data():
     assert regime.parameters(replace(small(), classes=20)) == 565_834 + 10 * 513
 
 
+def test_the_first_net_is_matched():
+    assert spec.get("matched").layers == small().spec.layers
+    assert spec.get("matched").input_size == 28
+
+
 def test_fan_in_of_the_papers_net():
     assert regime.fan_in(spec.get("alexnet")) == {
         "conv1": 363, "conv2": 1200, "conv3": 2304, "conv4": 1728, "conv5": 1728,

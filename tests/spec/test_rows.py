@@ -14,7 +14,7 @@ from alexnet_repro.training import optim
 OTHER = {  # a value that is neither the default nor that of the rows below
     "out": 6, "size": 7, "stride": 3, "padding": 2, "groups": 4, "std": 0.5, "bias": 0.25,
     "ceil": False, "alpha": 0.3, "beta": 0.6, "k": 3.0, "alpha_over_n": True, "inverted": True,
-    "decay": 0.7,
+    "decay": 0.7, "p": 0.2,
 }  # fmt: skip
 WEIGHTS = {"std", "bias", "decay"}
 NORM = {"size", "alpha", "beta", "k", "alpha_over_n"}
@@ -29,7 +29,7 @@ KINDS = {
     "mapnorm": (Layer("x", "mapnorm", 0, 3, alpha=0.1), NORM),
     "maxpool": (Layer("x", "maxpool", 0, 4, 2), {"size", "stride", "ceil"}),
     "avgpool": (Layer("x", "avgpool", 0, 4, 2), {"size", "stride", "ceil"}),
-    "dropout": (Layer("x", "dropout"), {"inverted"}),
+    "dropout": (Layer("x", "dropout"), {"inverted", "p"}),
 }  # fmt: skip
 FIELDS = [f.name for f in fields(Layer)][2:]
 
@@ -110,6 +110,8 @@ def test_norm_within_a_map_by_hand():
         ("fc", {"out": 4, "std": "0.1"}, "std a finite number >= 0, got '0.1'"),
         ("fc", {"out": 4, "bias": float("nan")}, "bias a finite number, got nan"),
         ("fc", {"out": 4, "decay": -1.0}, "decay a finite number >= 0, got -1.0"),
+        ("dropout", {"p": 1.0}, r"p a number with 0 <= p < 1, got 1.0"),
+        ("dropout", {"p": -0.1}, r"p a number with 0 <= p < 1, got -0.1"),
         ("lrn", {"k": 0.0}, "k a number > 0, got 0.0"),
         ("mapnorm", {"size": 4}, "wants an odd size, got 4"),
         ("maxpool", {"size": 2, "stride": 3}, "a stride of at most its size, 2, got 3"),

@@ -66,6 +66,7 @@ def test_both_pooling_arms_have_equal_sizes():
     for overlap, other, sides in [
         ("alexnet", "alexnet-nonoverlap", [55, 27, 27, 13, 13, 13, 13, 6]),
         ("mini-alexnet", "mini-alexnet-nonoverlap", [24, 12, 12, 6, 6, 6, 6, 3]),
+        ("matched", "matched-nonoverlap", [28, 14, 14, 7, 7, 7, 7, 3]),
     ]:
         a, b = table(overlap), table(other)
         assert a["shape"].tolist() == b["shape"].tolist()
@@ -79,6 +80,51 @@ def test_both_pooling_arms_have_equal_sizes():
             if r != s
         ]
         assert changed == list(pools)
+
+
+def test_the_matched_nets():
+    """What EVIDENCE's table asks of them; each is `matched` but for what its name says."""
+    matched = spec.get("matched")
+    assert 40 <= arithmetic.parameters("matched") / 10_000 <= 60  # the paper: 48
+    assert 40 <= arithmetic.parameters("matched-narrow") / 10_000 <= 60
+    found = {name: net for name, net in spec.NETWORKS.items() if name.startswith("matched")}
+    assert len(found) == 11
+    for name, net in found.items():
+        assert net.scaled, name
+        assert "(D1)" in net.source, name
+        assert net.num_classes == (20 if name == "matched-tiny" else 10), name
+        assert net.input_size / (64 if name == "matched-tiny" else 32) == 0.875 == 224 / 256
+        assert table(name)["shape"]["pool5"][1:] == (3, 3), name
+        assert net.columns == (1 if name in ("matched-one-column", "matched-ungrouped") else 2)
+    tiny = table("matched-tiny")
+    assert tiny["shape"].tolist()[:-1] == table("matched")["shape"].tolist()[:-1]
+    assert (tiny.loc["conv1", "step"], tiny.loc["conv1", "receptive_field"]) == (2, 5)
+
+    def rows(name):
+        return {r.name: r for r in spec.get(name).layers}
+
+    def differing(name):
+        return {n for n, row in rows(name).items() if rows("matched").get(n) != row}
+
+    assert differing("matched-ungrouped") == {"conv2", "conv4", "conv5"}
+    assert differing("matched-nonoverlap") == {"pool1", "pool2", "pool5"}
+    assert differing("matched-tiny") == {"conv1", "fc8"}
+    assert differing("matched-narrow") == {"conv1", "conv2", "conv3", "conv4", "conv5"}
+    for i, changed in ((2, set()), (3, {"conv4"}), (4, set())):
+        name = f"matched-without-conv{i}"
+        assert (differing(name), f"conv{i}" in rows(name)) == (changed, False)
+    # the paper's footnote, as alexnet-one-gpu: half the kernels but in the last convolution
+    for net in ("alexnet", "matched"):
+        narrow = {"alexnet": "alexnet-one-gpu", "matched": "matched-one-column"}[net]
+        outs, halves = ({r.name: r.out for r in spec.get(n).layers if r.out} for n in (net, narrow))
+        assert {n for n in outs if outs[n] == 2 * halves[n]} == {"conv1", "conv2", "conv3", "conv4"}
+        assert {n for n in outs if outs[n] == halves[n]} == {"conv5", "fc6", "fc7", "fc8"}
+    half, whole, double = (
+        [r.out for r in spec.get(f"matched{n}").layers if r.out][:-1]
+        for n in ("-half", "", "-double")
+    )
+    assert [2 * n for n in half] == whole == [n // 2 for n in double]
+    assert {r.kind for r in matched.layers} == {r.kind for r in spec.get("alexnet").layers}
 
 
 def test_order_and_normalisation_of_the_two_readings():
@@ -175,6 +221,7 @@ def test_the_reading_half_imports_no_torch(imported_by):
     """The whole of it at once, by what is really loaded; test_house reads the sources."""
     modules = "cli config study.claims study.evidence study.launch study.others study.factorial"
     modules += " data.prepared data.embedded demos.components spec.peers spec.traffic spec.regime"
+    modules += " spec.choices data.views"
     modules += " pages.page pages.figures pages.tables pages.run_tables pages.ledger_tables"
     modules += " pages.net_tables pages.performance pages.accelerator_tables pages.chapters"
     modules += " pages.prose pages.component_figures"
