@@ -91,7 +91,7 @@ class RunConfig:
     train_images: int = _key(
         0,
         "a subset of so many training images, drawn by the seed without replacement; a smaller one "
-        "is a part of a larger one; mean, deviation and colours stay those of the whole set; 0: all",
+        "is a part of a larger one; mean, deviation and colours are those of the whole set; 0: all",
         "images",
         low=0,
     )

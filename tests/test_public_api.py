@@ -14,7 +14,8 @@ FACES: dict[str, dict[str, str | None]] = {
     "spec": {
         "NETWORKS": None,
         "Layer": "name, kind, out=0, size=1, stride=1, padding=0, groups=1, std=0.01, bias=0.0, "
-        "ceil=True, alpha=0.0001, beta=0.75, k=2.0, alpha_over_n=False, inverted=False, decay=None, p=0.5",
+        "ceil=True, alpha=0.0001, beta=0.75, k=2.0, alpha_over_n=False, inverted=False, decay=None"
+        ", p=0.5",
         "Spec": "name, source, layers, input_size=224, *, columns=1, scaled=False, "
         "nonlinearity='relu', in_channels=3",
         "get": "name",

@@ -32,9 +32,9 @@ def default_root() -> Path:
 def load(name: str, split: str, root: Path | str | None = None) -> DataSet:
     """Open one split of a prepared set, every byte of it verified, or of a view of one (views).
 
-    The embedded set is generated. Raises FileNotFoundError with the command that prepares a missing set, ValueError for a split
-    that the set does not have, for a folder of another format and for files that are not those
-    that were prepared.
+    The embedded set is generated. Raises FileNotFoundError with the command that prepares a missing
+    set, ValueError for a split that the set does not have, for a folder of another format and for
+    files that are not those that were prepared.
     """
     if name == "embedded":
         from alexnet_repro.data import embedded

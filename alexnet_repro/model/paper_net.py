@@ -91,7 +91,8 @@ def build(
     """§3.5 The module that a spec (or the name of one) describes, initialised (§5).
 
     num_classes: in place of the spec's; net.spec then says so too. init, init_scale and init_bias:
-    see initialise. Every shape and count equals that of trace(net.spec). Raises ValueError for an unknown name and for num_classes < 1.
+    see initialise. Every shape and count equals that of trace(net.spec). Raises ValueError for an
+    unknown name, for num_classes < 1 and as initialise.
     """
     if isinstance(spec, str):
         spec = specs.get(spec)

@@ -53,7 +53,7 @@ def bite_of_norm1(net: PaperNet, data: DataSet, view: View) -> dict[str, float]:
     """§3.3 lrn_bite_norm1: the median bite of the first normalisation on a split's first images.
 
     Of 500 centre crops, or as many as BITTEN allows where the maps are large. Empty for a net
-    without a local response normalisation called norm1, and for one whose activities are not finite.
+    without a local response normalisation called norm1, and where activities are not finite.
     """
     if not isinstance(getattr(net, "norm1", None), LocalResponseNorm):
         return {}

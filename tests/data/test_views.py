@@ -105,7 +105,9 @@ def test_what_is_refused(cifar, tiny, tmp_path):
         data.load("cifar10-matched", "valid", cifar)
     with pytest.raises(InputError, match="'tiny-20' has no split 'val'; it has train, test"):
         data.load("tiny-20", "val", tiny)
-    with pytest.raises(MissingError, match="no prepared data set 'cifar10-jpeg' in .* data cifar1"):
+    with pytest.raises(
+        MissingError, match=r"no prepared data set 'cifar10-jpeg' in .* data cifar1"
+    ):
         data.load("cifar10-matched", "train", tmp_path)
     with pytest.raises(
         InputError, match="cifar10-matched is cut from cifar10-jpeg when it is open"

@@ -173,6 +173,26 @@ def test_images_held_out_for_validation_are_counted(pooling_records, monkeypatch
     assert why == "overlap seed 0 has 55,000 training images, the set 50,000"
 
 
+@pytest.mark.parametrize(("split", "scored"), [("test", 30_000), ("val", 10_000)])
+def test_a_subset_is_as_large_as_the_plan_has_it(pooling_records, monkeypatch, split, scored):
+    pooling = experiments.get("s34-pooling")
+    drawn = {"data": "cifar10-matched", "train_images": 10_000, "scored_split": split}
+    plan = dataclasses.replace(pooling, preset={**pooling.preset, **drawn})
+    monkeypatch.setattr(experiments, "get", lambda name: plan)
+    sums = sets.KNOWN["cifar10-matched"].sha256
+    for record in pooling_records:
+        record.config.update(drawn)
+        record.metrics.update(train_images=10_000, test_images=scored)
+        record.provenance["data_sha256"] = {s: sums[s] for s in ("train", split)}
+    assert study.verdict(claims.get("c14-top1"), pooling_records).word == "direction"
+    pooling_records[0].metrics["test_images"] = 40_000 - scored
+    why = study.verdict(claims.get("c14-top1"), pooling_records).why
+    assert f"has {40_000 - scored:,} scored images, the set {scored:,}" in why
+    pooling_records[0].metrics.update(train_images=20_000, test_images=scored)
+    why = study.verdict(claims.get("c14-top1"), pooling_records).why
+    assert why == "overlap seed 0 has 20,000 training images, the set 10,000"
+
+
 def test_the_scored_split_is_test_or_else_val():
     # ILSVRC-2010 has a public test set; that of 2012 was never released
     scored = {name: sets.scored(known) for name, known in sets.KNOWN.items()}
