@@ -81,7 +81,8 @@ def test_evaluate_counts_the_images_of_a_partial_batch():
     for batch in (1, 3, 7, 500):
         assert evaluate(Lookup(scores), data, view, batch=batch) == pytest.approx(want)
     ten = evaluate(Lookup(scores), data, View.of(data, 2, False), views=10, batch=30)
-    assert ten == pytest.approx(want)  # flat images: all ten views are the same
+    few = dict.fromkeys(("views2_top1_error", "views5_top1_error"), 4 / 7)
+    assert ten == pytest.approx({**want, **few})  # flat images: all ten views are the same
     first = evaluate(Lookup(scores), data, view, limit=3, batch=2)
     assert (first["images"], first["top1_error"]) == (3, 2 / 3)
     assert first["loss"] == pytest.approx(-logs[range(3), labels[:3]].mean())
