@@ -84,8 +84,24 @@ def test_it_is_the_subset_that_is_trained_and_scored(usual, root):
     assert metrics["train_top1_error"] == again["top1_error"]
     assert metrics["train_loss"] == pytest.approx(again["loss"])
     assert usual.data_sha256["train"] == pool.sha256  # the sum that can be looked up: the pool's
-    held_out = start_of(root, validation_images=28, plateau_patience=1)[0]
-    assert held_out.count == 100
+    assert start_of(root, validation_images=28, plateau_patience=1)[0].count == 100
+
+
+def test_with_more_drawn_and_the_rest_held_out_the_same_images_are_trained_on(root):
+    usual, _, batch = start_of(root)
+    watched, _, other = start_of(root, train_images=160, validation_images=32, plateau_patience=1)
+    assert watched.count == usual.count == 128
+    assert np.array_equal(watched.training.images[:128], usual.training.images)
+    assert all(map(torch.equal, batch, other))
+
+
+def test_mean_and_colours_are_those_of_the_whole_set(root):
+    whole = start_of(root, colour_noise="paper")[0]
+    pool = np.load(root / "tiny" / "train-images.npy").astype(np.float64)
+    assert np.allclose(whole.view.whole.numpy(), pool.mean(0), atol=1e-4)
+    pixels = pool.transpose(1, 0, 2, 3).reshape(3, -1)  # grey levels
+    values = np.linalg.eigvalsh(np.cov(pixels))
+    assert np.allclose(sorted(whole.components.eigenvalues.tolist()), values, rtol=1e-3)
 
 
 def test_a_replica_has_the_same_images_and_all_else_of_its_own(root, usual, run):
