@@ -12,7 +12,7 @@ import pytest
 from alexnet_repro.augment import seen
 from alexnet_repro.config import RunConfig
 from alexnet_repro.spec import choices
-from alexnet_repro.training import loop
+from alexnet_repro.training import loop, setup
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_papers_constants_are_the_defaults():
 def test_every_key_is_read_by_the_training():
     """A key that nothing reads would stand in every record and mean nothing."""
     read = set()
-    for module in (loop, seen, choices):
+    for module in (loop, setup, seen, choices):
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Attribute) and "config" in (
                 getattr(node.value, "id", ""), getattr(node.value, "attr", "")

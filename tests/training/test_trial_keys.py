@@ -8,12 +8,12 @@ import torch
 
 from alexnet_repro import data, training
 from alexnet_repro.augment import View, seen, ten_crop
+from alexnet_repro.augment.seen import stream
 from alexnet_repro.config import RunConfig
 from alexnet_repro.data import embedded, prepared
 from alexnet_repro.errors import InputError
 from alexnet_repro.spec import choices
-from alexnet_repro.training import loop, measures
-from alexnet_repro.training.loop import stream
+from alexnet_repro.training import measures, setup
 
 TINY = RunConfig(
     data="tiny", net="matched-half", init_scale="fan-in", crop=28, flip=True, lr=0.01, batch=64,
@@ -50,7 +50,7 @@ def usual(run):
 
 def start_of(root, seed=SEED, **changes):
     """Weights, images and first batch of a run before its first update."""
-    whole = loop._set_up(TINY.replace(**changes), seed, root, True)
+    whole = setup.set_up(TINY.replace(**changes), seed, root)
     batch = next(seen.batches(
         whole.config, seed, 0, whole.training, whole.count, whole.view, whole.components
     ))  # fmt: skip
