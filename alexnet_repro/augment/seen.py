@@ -63,10 +63,11 @@ def batches(
     be smaller. components: of the colour noise, if there is any. held: all training images on the
     device, if they lie there.
     """
-    order, crops, colours = (
-        stream(seed, purpose, epoch, config.replica) for purpose in ("order", "crops", "colours")
-    )
-    for index in torch.randperm(count, generator=order).split(config.batch):
+    replica = config.replica
+    order = torch.randperm(count, generator=stream(seed, "order", epoch, replica))
+    crops = stream(seed, "crops", epoch, replica)
+    colours = stream(seed, "colours", epoch, replica)
+    for index in order.split(config.batch):
         labels = torch.from_numpy(training.labels[index.numpy()]).to(view.device)
         if held is not None:
             images, index_there = held, index
