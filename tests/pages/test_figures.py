@@ -29,6 +29,13 @@ def test_every_run_has_its_curve_and_its_own_colour_and_dash():
     assert sorted(looks) == [(theme.BLUE, "-")] * 3 + [(theme.RED, "--")] * 3
 
 
+def test_a_curve_is_the_top_1_error_of_its_own_run(make_record):
+    runs = [make_record(arm="relu", errors=(0.9, 0.5)), make_record(arm="x", errors=(0.8, 0.7))]
+    curves = [line for line in figures.training_error(runs).get_lines() if len(line.get_xdata())]
+    drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in curves[:2]]
+    assert drawn == [([0, 1], pytest.approx([90, 50])), ([0, 1], pytest.approx([80, 70]))]
+
+
 def test_embedded_svg_follows_the_page_colour_and_carries_its_numbers():
     table = pd.DataFrame({"x": [1.5]})
     text = page.figure(_curves(), "curves", "Training error against epochs", table, "Caption").data
@@ -157,7 +164,7 @@ def test_every_colour_that_is_drawn_can_be_seen_on_a_light_and_a_dark_page(make_
         text = _svg(ax, name)
         drawn = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", text))
         assert drawn, name
-        for colour in drawn:
+        for colour in drawn | set(theme.COLOURS) - {theme.BLACK}:  # black follows the page
             assert min(_contrast(colour, ground) for ground in ("#ffffff", "#121212")) >= 3, name
         assert "currentColor" in text
 
