@@ -198,13 +198,24 @@ def test_a_net_without_decays_of_its_own_is_refused():
 def test_the_norms_of_the_cifar_nets():
     # layers-18pct.cfg: type=rnorm, size=3; layer-params-18pct.cfg: scale=0.00005, pow=.75; the code
     # divides the scale by the places of the window and adds the sum to 1
-    norms = [r for r in spec.get("18pct").layers if "norm" in r.kind]
+    norms = [r for r in spec.get("18pct").layers if "norm" in r.name]
     assert [(r.name, r.kind, r.size) for r in norms] == [
         ("norm1", "mapnorm", 3), ("norm2", "mapnorm", 3),
     ]  # fmt: skip
     assert {(r.alpha, r.beta, r.k, r.alpha_over_n) for r in norms} == {(0.00005, 0.75, 1, True)}
     for name in ("18pct-plain", "19pct", "80sec", "conv-local-13pct"):
-        assert not [r for r in spec.get(name).layers if "norm" in r.kind]
+        assert not [r for r in spec.get(name).layers if "norm" in r.name]
+
+
+def test_the_norms_of_the_originals_net():
+    # layers-145.cfg: cmrnorm of 5, scale 0.0001, twice; rnorm of 5, scale 0.001, after the second
+    norms = {r.name: r for r in spec.get("alexnet-original").layers if "norm" in r.name}
+    found = {n: (r.kind, r.size, r.alpha, r.beta, r.k) for n, r in norms.items()}
+    across = ("lrn", 5, 0.0001, 0.75, 2)
+    assert found == {
+        "norm1": across, "norm2": across, "mapnorm2": ("mapnorm", 5, 0.001, 0.75, 1),
+    }  # fmt: skip
+    assert all(r.alpha_over_n for r in norms.values())
 
 
 def test_the_second_11pct_row_by_row():
