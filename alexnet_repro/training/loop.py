@@ -161,7 +161,9 @@ def _final_scores(run: Run, result: Result) -> None:
         ten = _score(run, run.test, views=10)
         found |= _named("ten_crop_", ten)
         found |= {name: ten[name] for name in ten if name.startswith("views")}
-    found |= measures.bite_of_norm1(run.net, run.test, run.view)
+    bf16 = run.config.precision == "bf16"
+    with torch.autocast(run.view.device.type, torch.bfloat16, enabled=bf16):
+        found |= measures.bite_of_norm1(run.net, run.test, run.view)
     result.metrics = {
         # a loss that is not finite, now or in training
         "diverged": result.metrics.get("diverged", False) or None in found.values(),

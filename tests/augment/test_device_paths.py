@@ -10,7 +10,7 @@ from alexnet_repro import augment, data, model, training
 from alexnet_repro.augment import RGBPCA, cropping, on_cpu, on_device
 from alexnet_repro.config import RunConfig
 from alexnet_repro.layers import LocalResponseNorm
-from alexnet_repro.training import loop, steps
+from alexnet_repro.training import setup, steps
 
 PCA = RGBPCA(torch.tensor([400.0, 1400.0, 14800.0]).double(), torch.eye(3).double())
 SMALL = RunConfig(
@@ -137,7 +137,7 @@ def test_the_key_chooses_the_step(monkeypatch):
         asked.append(kind)
         return steps.loss_of(net)
 
-    monkeypatch.setattr(loop, "loss_of", loss_of)
+    monkeypatch.setattr(setup, "loss_of", loss_of)
     training.train(SMALL.replace(step="compiled", colour_noise="none"), 0, quiet=True)
     assert asked == ["compiled"]
     assert "step" not in SMALL.decides()  # where a run goes on is not what it is

@@ -58,7 +58,7 @@ def test_what_the_net_sees_follows_the_key(key, value):
 def test_colour_noise_ends_after_its_epochs(monkeypatch, until, epochs):
     noisy = []
 
-    def epoch(run, number):
+    def epoch(run, number, quiet):
         if run.components is not None:
             noisy.append(number)
         return True

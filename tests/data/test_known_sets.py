@@ -24,6 +24,8 @@ KNOWN = {
 COUNTS = {
     "cifar10-jpeg": ({"train": 50_000, "test": 10_000}, 10),
     "cifar10": ({"train": 50_000, "test": 10_000}, 10),
+    "cifar10-matched": ({"train": 20_000, "val": 10_000, "test": 30_000}, 10),
+    "tiny-20": ({"train": 8_000, "test": 3_000}, 20),
     "tiny-imagenet-100": ({"train": 50_000, "val": 5_000}, 100),
     "tiny-imagenet-200": ({"train": 100_000, "val": 10_000}, 200),
     "ilsvrc-2010": ({"train": 1_261_406, "val": 50_000, "test": 150_000}, 1000),

@@ -17,7 +17,7 @@ pytest.importorskip("onnxscript")
 NETS = {**spec.NETWORKS, **peers.PEERS}
 EXPORTED = (
     "alexnet", "alexnet-original", "alexnet-without-conv2", "18pct", "80sec", "conv-local-11pct-v2",
-    "mini-alexnet-nonoverlap", "torchvision", "caffenet",
+    "mini-alexnet-nonoverlap", "matched-tiny", "torchvision", "caffenet",
 )  # fmt: skip
 
 

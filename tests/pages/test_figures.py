@@ -36,6 +36,15 @@ def test_a_curve_is_the_top_1_error_of_its_own_run(make_record):
     assert drawn == [([0, 1], pytest.approx([90, 50])), ([0, 1], pytest.approx([80, 70]))]
 
 
+def test_a_curve_is_the_runs_own_training_error_in_per_cent(make_record):
+    run = make_record(arm="relu", errors=[0.9, 0.5, 0.25])  # its other error is half of that
+    [line, dot] = [
+        [*zip(li.get_xdata(), li.get_ydata(), strict=True)]
+        for li in figures.training_error([run]).get_lines()[:2]
+    ]
+    assert (line, dot) == ([(0, 90), (1, 50), (2, 25)], [(2, 25)])
+
+
 def test_embedded_svg_follows_the_page_colour_and_carries_its_numbers():
     table = pd.DataFrame({"x": [1.5]})
     text = page.figure(_curves(), "curves", "Training error against epochs", table, "Caption").data

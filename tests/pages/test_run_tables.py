@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from alexnet_repro import study
+from alexnet_repro.config import RunConfig
 from alexnet_repro.pages import run_tables, tables
 from alexnet_repro.study import claims, experiments, verdicts
 
@@ -126,3 +127,12 @@ def test_words_of_the_paper_stand_where_it_prints_no_plain_figure():
 def test_a_table_without_runs_says_so():
     assert "Nothing was run here. Original code: its released" in tables.measured("c12").data
     assert "Computed from the networks in spec." in tables.measured("c15").data
+
+
+def test_runs_on_synthetic_images_are_called_evidence_for_nothing(make_record):
+    real = tables.provenance([make_record()])
+    assert "evidence for nothing" not in real
+    smoke = make_record(config=RunConfig(data="embedded", epochs=20))
+    for runs in ([smoke], [make_record(), smoke]):
+        assert "Smoke mode" in tables.provenance(runs)
+        assert "evidence for nothing" in tables.provenance(runs)

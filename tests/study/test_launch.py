@@ -10,6 +10,7 @@ import pytest
 import stand_ins
 
 from alexnet_repro import cli
+from alexnet_repro.cli import commands, parser
 from alexnet_repro.study import children, experiments, launch, records
 
 HERE = Path(__file__).resolve().parents[1]
@@ -35,13 +36,13 @@ def test_a_job_is_one_process_that_trains_itself():
     """A child that launched again would start children without end."""
     line = launch.command(("s34-pooling", "overlap", 2), "some/folder", "cuda:1", "compiled")
     assert line[:4] == [sys.executable, "-m", "alexnet_repro.study.children", "alexnet_repro"]
-    options = cli._parser().parse_args(line[4:])
-    assert options.command is cli._run
+    options = parser.build().parse_args(line[4:])
+    assert options.command is commands.run_experiments
     assert options.here is True
     assert (options.names, options.arms, options.seeds) == (["s34-pooling"], ["overlap"], [2])
     assert (options.out, options.device) == (Path("some/folder"), "cuda:1")
     assert options.step == "compiled"
-    plain = cli._parser().parse_args(launch.command(("x", "a", 0), "o", None, None)[4:])
+    plain = parser.build().parse_args(launch.command(("x", "a", 0), "o", None, None)[4:])
     assert (plain.here, plain.device, plain.step) == (True, None, None)
 
 

@@ -27,12 +27,12 @@ CONFIGS, SEED = {"plain": PLAIN, "mini": MINI}, 7
 KILLED = """
 import os, pathlib, signal
 from alexnet_repro import config
-from alexnet_repro.training import loop as train
-step, calls = train.PaperSGD.step, []
+from alexnet_repro.training import loop, optim
+step, calls = optim.PaperSGD.step, []
 def killed_at_the_fifth(self):  # in the middle of the second epoch
     calls.append(os.kill(os.getpid(), signal.SIGKILL) if len(calls) == 4 else step(self))
-train.PaperSGD.step = killed_at_the_fifth
-train.train(config.RunConfig(**%r), %r, checkpoint=pathlib.Path(%r), data_root=%r, quiet=True)
+optim.PaperSGD.step = killed_at_the_fifth
+loop.train(config.RunConfig(**%r), %r, checkpoint=pathlib.Path(%r), data_root=%r, quiet=True)
 """
 
 
