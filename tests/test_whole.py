@@ -1,5 +1,9 @@
 """Files appear whole or not at all, and nothing stays beside them."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -64,3 +68,31 @@ def test_two_threads_do_not_write_to_one_temporary(tmp_path):
 def test_text_is_utf_8_with_the_ends_of_lines_that_it_has(tmp_path):
     whole.write_text(tmp_path / "a", "é\n")
     assert (tmp_path / "a").read_bytes() == b"\xc3\xa9\n"
+
+
+KILLED = """
+import os, signal, sys
+from alexnet_repro import whole
+with whole.replacing(sys.argv[1]) as temporary:
+    temporary.write_text("half of the n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next(tmp_path):
+    path, other = tmp_path / "a[1].txt", tmp_path / "b.txt"
+    for target in (path, other):
+        command = [sys.executable, "-c", KILLED, target]
+        assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+    with whole.replacing(path) as temporary:  # this one is at work: a second leaves it alone
+        temporary.write_text("slow")
+        fast = threading.Thread(target=whole.write_text, args=(path, "fast"))
+        fast.start()
+        fast.join()
+        assert temporary.exists()
+    left = [p.name for p in tmp_path.iterdir() if p != path]
+    assert path.read_text() == "slow"
+    assert len(left) == 1  # of another file: nobody's business here
+    assert left[0].startswith(".b.txt.")
+    assert str(os.getpid()) not in left[0]
