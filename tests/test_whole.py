@@ -14,10 +14,11 @@ from alexnet_repro import whole
 def test_the_old_file_stands_until_the_end_and_nothing_is_left(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with whole.replacing(path) as temporary:
-        temporary.write_text("new")
-        assert (path.read_text(), temporary.parent) == ("old", tmp_path)
-    assert path.read_text() == "new"
+    with path.open() as reading:  # who reads meanwhile has the old file to its end
+        with whole.replacing(path) as temporary:
+            temporary.write_text("new")
+            assert (path.read_text(), temporary.parent) == ("old", tmp_path)
+        assert (path.read_text(), reading.read()) == ("new", "old")
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 

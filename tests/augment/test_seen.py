@@ -90,3 +90,21 @@ def test_ten_crops_lose_the_named_part_of_the_mean(part):
             total += net(x if mirrored else cut - lost).softmax(1)
     found = ten_crop_probabilities(net, raw.to(torch.uint8), view)
     torch.testing.assert_close(found, total / 10)
+
+
+def test_every_epoch_and_every_replica_has_an_order_of_its_own():
+    """Labels say the order: the same for the same draw, another for any other."""
+    images = data.load("embedded", "train")
+    config = RunConfig(batch=500)
+    view = View.of(images, 0, False)
+
+    def labels(seed=0, epoch=0, replica=0):
+        made = config.replace(replica=replica)
+        parts = seen.batches(made, seed, epoch, images, 500, view, None)
+        return torch.cat([part for _, part in parts])
+
+    first = labels()
+    assert torch.equal(first, labels())
+    for other in (labels(seed=1), labels(epoch=1), labels(replica=1)):
+        assert not torch.equal(first, other)
+        assert torch.equal(first.sort().values, other.sort().values)  # each image once
