@@ -17,7 +17,7 @@ reproduce: $(VENV)/all.stamp  ## set up, run every chapter in smoke mode, build 
 	@echo "Open $(CURDIR)/_build/html/index.html"
 
 test: $(VENV)/all.stamp  ## set up and run the tests, on two cores (TESTS: other arguments)
-	$(MALLOC) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(MALLOC) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not minutes" $(TESTS)
 
 book: $(VENV)/book.stamp  ## build the book from the committed records (no torch)
 	$(BIN)/jupyter-book build book/ -W --keep-going

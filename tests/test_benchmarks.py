@@ -42,6 +42,7 @@ def side_by_side():
         yield side_by_side
 
 
+@pytest.mark.minutes
 @pytest.mark.parametrize("name", NAMES)
 def test_benchmark_runs_small_and_its_sides_agree(name, request):
     if name not in WITHOUT_COMPILER:
