@@ -183,7 +183,9 @@ def _images(mine: Sequence[RunRecord]) -> str:
         held_out = record.config.get("validation_images", 0)
         trained = record.metrics["train_images"] + held_out
         drawn = record.config.get("train_images", 0) or known.images["train"]
-        scored = sets.scored(known, record.config.get("scored_split", "test"))
+        if record.config.get("scored_split", "test") == "val":  # pilots and sweeps choose by them
+            return f"{_name(record)} is scored on held-out images, which count for no verdict"
+        scored = sets.scored(known)
         for split, have, want in (
             ("scored", record.metrics["test_images"], scored),
             ("training", trained, drawn),

@@ -173,8 +173,7 @@ def test_images_held_out_for_validation_are_counted(pooling_records, monkeypatch
     assert why == "overlap seed 0 has 55,000 training images, the set 50,000"
 
 
-@pytest.mark.parametrize(("split", "scored"), [("test", 30_000), ("val", 10_000)])
-def test_a_subset_is_as_large_as_the_plan_has_it(pooling_records, monkeypatch, split, scored):
+def _drawn(pooling_records, monkeypatch, split, scored):
     pooling = experiments.get("s34-pooling")
     drawn = {"data": "cifar10-matched", "train_images": 10_000, "scored_split": split}
     plan = dataclasses.replace(pooling, preset={**pooling.preset, **drawn})
@@ -184,6 +183,19 @@ def test_a_subset_is_as_large_as_the_plan_has_it(pooling_records, monkeypatch, s
         record.config.update(drawn)
         record.metrics.update(train_images=10_000, test_images=scored)
         record.provenance["data_sha256"] = {s: sums[s] for s in ("train", split)}
+
+
+def test_held_out_images_earn_no_verdict(pooling_records, monkeypatch):
+    """Pilots and sweeps are scored on them, so that what they chose is not judged by them."""
+    _drawn(pooling_records, monkeypatch, "val", 10_000)
+    found = study.verdict(claims.get("c14-top1"), pooling_records)
+    assert found.word == "no verdict"
+    assert "scored on held-out images, which count for no verdict" in found.why
+
+
+def test_a_subset_is_as_large_as_the_plan_has_it(pooling_records, monkeypatch):
+    scored = 30_000
+    _drawn(pooling_records, monkeypatch, "test", scored)
     assert study.verdict(claims.get("c14-top1"), pooling_records).word == "direction"
     pooling_records[0].metrics["test_images"] = 40_000 - scored
     why = study.verdict(claims.get("c14-top1"), pooling_records).why
